@@ -1,0 +1,250 @@
+"""The values that travel between steps: frozen, typed, and written to the store as canonical JSON.
+
+A value holds keys and digests, never data, so that each fits into an Airflow XCom (under 1 KB a task) and equal inputs
+give equal bytes.
+"""
+
+import hashlib
+import json
+from datetime import date, datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+ReleaseId = Annotated[str, Field(pattern=r"^r-[0-9a-f]{16}$")]
+Lane = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Decision = Literal["promote", "hold", "reject"]
+Result = Literal["promoted", "held", "rejected", "quarantined", "no data", "learnt"]
+
+LIVE = "live"
+
+
+def canonical_json(value: Any) -> bytes:
+    """UTF-8 JSON with sorted keys and no spaces: equal values give equal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def sha256(data: bytes) -> str:
+    """Lower-case hexadecimal SHA-256."""
+    return hashlib.sha256(data).hexdigest()
+
+
+class Value(BaseModel):
+    """Base of all artifacts: immutable; unknown keys fail."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def to_bytes(self) -> bytes:
+        return canonical_json(self.model_dump(mode="json"))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        return cls.model_validate_json(data)
+
+    def content_digest(self) -> str:
+        return sha256(self.to_bytes())
+
+
+class FileRef(Value):
+    """One immutable object: `name` is its key, or its path below the release that lists it."""
+
+    name: str
+    size_bytes: int
+    sha256: Digest
+
+
+class Snapshot(Value):
+    """The immutable rows of one delivered span. `digest` covers the canonical content, not the Parquet bytes."""
+
+    span: date
+    version: int = Field(ge=1)
+    digest: Digest
+    rows: int = Field(ge=0)
+    file: FileRef
+
+
+class NoData(Value):
+    """Nothing was delivered for the span until the contract's deadline."""
+
+    span: date
+    reason: str
+
+
+class Finding(Value):
+    """One failed check, in words: what, got, wanted."""
+
+    check: str
+    column: str | None = None
+    severity: Literal["critical", "warning"]
+    message: str
+
+
+class Validated(Value):
+    """The snapshot may be trained on. `report_key` is the stored Great Expectations result."""
+
+    snapshot: Snapshot
+    warnings: tuple[Finding, ...] = ()
+    report_key: str
+
+
+class Quarantined(Value):
+    """The span is not trained on; its bytes stay where they were delivered. `snapshot` is None if they could not be read."""
+
+    span: date
+    snapshot: Snapshot | None = None
+    reasons: tuple[Finding, ...]
+    report_key: str
+
+
+class Part(Value):
+    """The training rows or the held-out rows of one snapshot."""
+
+    span: date
+    version: int
+    digest: Digest
+    part: Literal["train", "holdout"]
+
+
+class NumericProfile(Value):
+    """What the bytes of a trained model depend on beside its inputs (second law)."""
+
+    precision: str
+    instruction_set: str
+    threads: int
+    engine: str
+    torch: str
+    numba: str | None = None
+
+
+class Lineage(Value):
+    """All inputs of a release, and so its id: the same inputs give the same payload (second law)."""
+
+    span: date
+    parent: ReleaseId | None
+    learnt: tuple[Part, ...]
+    split_digest: Digest
+    contract_digest: Digest
+    source_digest: Digest
+    seed: int
+    profile: NumericProfile
+
+    def release_id(self) -> str:
+        return f"r-{self.content_digest()[:16]}"
+
+
+class Manifest(Value):
+    """What a release consists of. Its presence is what readers take for completeness, so it is written last.
+
+    `inherited` are the parts that the ancestors learnt: with `lineage.learnt` it answers "has this model seen that row?".
+    """
+
+    format: Literal[1] = 1
+    release_id: ReleaseId
+    lineage: Lineage
+    inherited: tuple[Part, ...]
+    files: tuple[FileRef, ...]
+
+    def seen(self) -> frozenset[tuple[date, str, str]]:
+        """(span, snapshot digest, part) of everything that this model or an ancestor trained on."""
+        return frozenset((p.span, p.digest, p.part) for p in (*self.inherited, *self.lineage.learnt))
+
+
+class Candidate(Value):
+    """A trained model in the store, not yet judged."""
+
+    release_id: ReleaseId
+    span: date
+    parent: ReleaseId | None
+    manifest_sha256: Digest
+
+
+class DryRunReport(Value):
+    """What a fresh process saw when it loaded the candidate as a server would. Empty `failures` means it may serve."""
+
+    release_id: ReleaseId
+    manifest_sha256: Digest
+    failures: tuple[str, ...]
+    files_verified: int
+    rows_scored: int
+    largest_score_error: float | None
+    load_s: float | None
+    score_p50_ms: float | None = None
+    score_p99_ms: float | None = None
+    peak_rss_mb: float | None = None
+
+
+class MetricReport(Value):
+    """Quality of one model on one holdout. `auc` is None where only one class occurs; `ne` divides log loss by that of the base rate."""
+
+    rows: int
+    users: int
+    label_rate: float
+    log_loss: float
+    ne: float | None
+    auc: float | None
+    calibration: float | None
+
+
+class Interval(Value):
+    """An estimate with its two-sided confidence interval."""
+
+    estimate: float
+    lower: float
+    upper: float
+    level: float
+
+
+class Verdict(Value):
+    """The gate's decision, bound to the digests of what it judged. Only `widedeep.evaluation.gate.decide` makes one."""
+
+    decision: Decision
+    reasons: tuple[str, ...]
+    candidate: ReleaseId
+    candidate_manifest_sha256: Digest
+    champion: ReleaseId | None
+    champion_manifest_sha256: Digest | None
+    holdout: tuple[Part, ...]
+    candidate_metrics: MetricReport
+    champion_metrics: MetricReport | None
+    loss_difference: Interval | None
+    absolute_checks_only: bool
+
+
+class Release(Value):
+    """A published candidate with its decision. `verdict_key` is where the evidence stands."""
+
+    release_id: ReleaseId
+    span: date
+    manifest_sha256: Digest
+    decision: Decision
+    verdict_key: str
+
+
+class ChampionPointer(Value):
+    """The small object that readers follow. `sequence` counts the moves of the lane."""
+
+    lane: Lane
+    release_id: ReleaseId
+    span: date
+    manifest_sha256: Digest
+    sequence: int = Field(ge=1)
+    previous: ReleaseId | None
+    moved_at: datetime
+    moved_by: str
+    reason: str
+
+
+class Outcome(Value):
+    """How a span was settled in a lane. Written once; a settled span is never settled again."""
+
+    lane: Lane
+    span: date
+    result: Result
+    reasons: tuple[str, ...]
+    snapshot: Snapshot | None = None
+    release_id: ReleaseId | None = None
+    learnt: tuple[Part, ...] = ()
+    settled_at: datetime
+    settled_by: str
+

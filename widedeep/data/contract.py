@@ -1,0 +1,244 @@
+"""The contract: what the data mean, and how this chain trains, judges and settles them. The only thing that a user with other data writes.
+
+Parsed once at the edge into frozen values; unknown keys fail; all problems are reported together.
+"""
+
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from widedeep.artifacts import Digest, canonical_json, sha256
+from widedeep.errors import ContractError
+
+
+class Section(BaseModel):
+    """Base of every section: immutable; unknown keys fail."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Column(Section):
+    """One delivered column.
+
+    `role` says how the model reads it; a column without a role is kept, checked and not learnt from. `of` says whose property it
+    is, so that `rank` can put a user's and an item's columns together.
+    """
+
+    type: Literal["string", "integer", "number", "boolean", "timestamp", "list"]
+    role: Literal["categorical", "multivalent", "numeric"] | None = None
+    of: Literal["user", "item", "context"] = "context"
+    nullable: bool = False
+    allowed: tuple[str, ...] | None = None
+    range: tuple[float, float] | None = None
+    min_count: int = Field(default=1, ge=1)
+    drift_limit: float | None = Field(default=None, gt=0)
+
+
+class Label(Section):
+    """Where the label comes from: a 0/1 or boolean column, or a number that counts as positive from `at_least` on."""
+
+    column: str
+    at_least: float | None = None
+
+
+class Cross(Section):
+    """A cross-product transformation AND(left, right) (Cheng et al. 2016, §3.1). Multivalent sides give every pair of the two bags."""
+
+    of: tuple[str, str]
+    min_count: int = Field(default=1, ge=1)
+
+    @property
+    def name(self) -> str:
+        return f"AND({self.of[0]},{self.of[1]})"
+
+
+class SplitRule(Section):
+    """A salted hash of (user, span) holds out whole users. `pool_spans` spans of holdouts are scored together by the gate."""
+
+    holdout_share: float = Field(default=0.15, ge=0.10, le=0.20)
+    salt: str
+    pool_spans: int = Field(default=1, ge=1, le=28)
+
+
+class Model(Section):
+    """Shape of the model. The defaults are the paper's (Cheng et al. 2016, §4.2 and figure 4)."""
+
+    embedding: int = Field(default=32, ge=1, le=1024)
+    hidden: tuple[int, ...] = (1024, 512, 256)
+    parts: tuple[Literal["wide", "deep"], ...] = ("wide", "deep")
+    quantiles: int = Field(default=100, ge=2, le=1000)
+
+
+class Ftrl(Section):
+    """FTRL-Proximal (McMahan et al. 2013, Algorithm 1). Gradients are summed over the batch; `l1` is in those units."""
+
+    alpha: float = Field(default=0.05, gt=0)
+    beta: float = Field(default=1.0, ge=0)
+    l1: float = Field(default=1.0, ge=0)
+    l2: float = Field(default=1.0, ge=0)
+
+
+class AdaGrad(Section):
+    """AdaGrad (Duchi et al. 2011) on gradients averaged over the batch. The accumulator starts at 0: at 0.1 one epoch learns nothing."""
+
+    learning_rate: float = Field(default=0.01, gt=0)
+    embedding_learning_rate: float = Field(default=0.05, gt=0)
+    epsilon: float = Field(default=1e-8, gt=0)
+
+
+class Training(Section):
+    batch_size: int = Field(default=256, ge=1)
+    seed: int = Field(default=0, ge=0)
+    threads: int = Field(default=1, ge=1)
+    ftrl: Ftrl = Ftrl()
+    adagrad: AdaGrad = AdaGrad()
+
+
+class Checks(Section):
+    """Limits of a whole span; beyond them it is quarantined."""
+
+    rows: tuple[int, int] = (1, 100_000_000)
+    label_rate: tuple[float, float] = (0.0001, 0.9999)
+    max_null_share: float = Field(default=0.0, ge=0, le=1)
+
+
+class Delivery(Section):
+    """Where a span's files arrive, and how long a run waits for them after the span has ended."""
+
+    prefix: str = "landing/{span}/"
+    marker: str | None = None
+    deadline: timedelta = timedelta(hours=6)
+
+
+class Pending(Section):
+    """What becomes of spans that no promoted release has learnt (fifth law)."""
+
+    rule: Literal["carry", "drop"] = "carry"
+    max_spans: int = Field(default=7, ge=0)
+    attempts: int = Field(default=2, ge=1)
+
+
+class Gate(Section):
+    """When a candidate may replace the champion. Losses are log loss per row; `margin` is how much worse still counts as equal."""
+
+    margin: float = Field(gt=0)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    min_users: int = Field(default=20, ge=2)
+    undecided: Literal["hold", "reject"] = "hold"
+    auc_at_least: float = Field(default=0.55, ge=0, le=1)
+    ne_at_most: float = Field(default=1.0, gt=0)
+    calibration: tuple[float, float] = (0.8, 1.25)
+
+
+class DryRun(Section):
+    rows: int = Field(default=256, ge=1)
+    max_score_error: float = Field(default=1e-6, ge=0)
+    timeout: timedelta = timedelta(minutes=5)
+
+
+class Contract(Section):
+    """See the module. `user`, `item`, `time` and `title` name columns; `item` and `title` are needed for ranking only."""
+
+    version: Literal[1] = 1
+    name: str
+    user: str
+    time: str
+    item: str | None = None
+    title: str | None = None
+    label: Label
+    columns: dict[str, Column]
+    crosses: tuple[Cross, ...] = ()
+    split: SplitRule
+    model: Model = Model()
+    training: Training = Training()
+    checks: Checks = Checks()
+    delivery: Delivery = Delivery()
+    pending: Pending = Pending()
+    gate: Gate
+    dry_run: DryRun = DryRun()
+
+    @model_validator(mode="after")
+    def names_exist(self) -> Self:
+        problems = list(_dangling_names(self)) + list(_wrong_roles(self))
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def with_role(self, role: Literal["categorical", "multivalent", "numeric"]) -> tuple[str, ...]:
+        """Names of the columns with this role, sorted: the order of features in every tensor."""
+        return tuple(sorted(name for name, column in self.columns.items() if column.role == role))
+
+    @cached_property
+    def training_digest(self) -> Digest:
+        """Digest of everything that shapes a payload. Margins, deadlines and checks may change without a new release."""
+        shaping = self.model_dump(mode="json", include={"user", "time", "item", "title", "label", "crosses", "model", "training"})
+        shaping["columns"] = {
+            name: {"type": c.type, "role": c.role, "of": c.of, "min_count": c.min_count} for name, c in self.columns.items()
+        }
+        shaping["dry_run_rows"] = self.dry_run.rows
+        return sha256(canonical_json(shaping))
+
+    @cached_property
+    def split_digest(self) -> Digest:
+        return sha256(self.split.model_dump_json().encode())
+
+
+def load_contract(path: Path) -> Contract:
+    """Read a contract file.
+
+    Raises:
+        ContractError: the file is missing, is not YAML, or says something wrong; every problem is listed with its place.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ContractError(
+            f"contract {path}: can't be read ({error.strerror}). Set WIDEDEEP_CONTRACT to a contract file."
+        ) from error
+    except yaml.YAMLError as error:
+        raise ContractError(f"contract {path}: not valid YAML: {error}") from error
+    try:
+        return Contract.model_validate(document)
+    except ValidationError as error:
+        raise ContractError(_explain(path, error)) from error
+
+
+def _explain(path: Path, error: ValidationError) -> str:
+    lines = [
+        f"  {'.'.join(map(str, p['loc'])) or 'contract'}: {line} (got {p['input']!r:.60})" if p["loc"] else f"  {line}"
+        for p in error.errors()
+        for line in p["msg"].removeprefix("Value error, ").splitlines()
+    ]
+    return f"contract {path}: {len(lines)} problem{'s' * (len(lines) != 1)}; mend them and run again:\n" + "\n".join(lines)
+
+
+def _dangling_names(contract: Contract) -> list[str]:
+    named = {"user": contract.user, "time": contract.time, "item": contract.item, "title": contract.title}
+    named["label.column"] = contract.label.column
+    named |= {f"crosses.{i}.of.{j}": side for i, cross in enumerate(contract.crosses) for j, side in enumerate(cross.of)}
+    return [
+        f"{place}: column {name!r} is not in columns ({', '.join(contract.columns)})"
+        for place, name in named.items()
+        if name is not None and name not in contract.columns
+    ]
+
+
+def _wrong_roles(contract: Contract) -> list[str]:
+    problems = []
+    wanted = {"numeric": {"integer", "number", "boolean"}, "multivalent": {"list"}}
+    for name, column in contract.columns.items():
+        if column.role in wanted and column.type not in wanted[column.role]:
+            problems.append(f"columns.{name}: role {column.role} wants type {' or '.join(sorted(wanted[column.role]))}, got {column.type}")
+        if column.role == "categorical" and column.type in {"list", "timestamp"}:
+            problems.append(f"columns.{name}: role categorical can't be of type {column.type}; for lists use role multivalent")
+        if name == contract.label.column and column.role is not None:
+            problems.append(f"columns.{name}: the label can't have role {column.role}: the model would read its own answer")
+    for i, cross in enumerate(contract.crosses):
+        for side in cross.of:
+            if side in contract.columns and contract.columns[side].role not in {"categorical", "multivalent"}:
+                problems.append(f"crosses.{i}: {side!r} has role {contract.columns[side].role}; crosses want categorical or multivalent")
+    return problems

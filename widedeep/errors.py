@@ -1,0 +1,65 @@
+"""Every error the library raises on purpose, in one tree. The class tells the retry story; the text says what, got, wanted, next.
+
+    WidedeepError
+    ├── PermanentError              do not retry: somebody has to change something first
+    │   ├── ContractError           the contract file, all problems at once
+    │   ├── SettingsError           an environment setting
+    │   ├── UsageError              a wrong argument of a command or a run
+    │   ├── StoreAccessError        credentials refused, or a bucket that is not there
+    │   ├── IntegrityError          bytes that are not what their digest says
+    │   └── OrderError              an earlier span of the lane is unsettled, or the span lies behind the lane's head
+    ├── StaleError                  somebody else was first: read again, then decide again
+    └── UnknownOutcomeError         the store did not answer: read before retrying
+        ├── StoreUnavailableError   no connection, a time-out, or a 5xx answer
+        └── DiskFullError           no space for a temporary file; nothing was published
+
+Expected outcomes (a damaged batch, a candidate worse than the champion) are values, not errors: see `widedeep.artifacts`.
+"""
+
+
+class WidedeepError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class PermanentError(WidedeepError):
+    """Retrying changes nothing."""
+
+
+class ContractError(PermanentError):
+    """The contract file is wrong. The text lists every problem found."""
+
+
+class SettingsError(PermanentError):
+    """An environment setting is missing, unknown or malformed."""
+
+
+class UsageError(PermanentError):
+    """A wrong argument of a command or of a manual run."""
+
+
+class StoreAccessError(PermanentError):
+    """The store answered, and refuses: bad credentials, no rights, or no such bucket."""
+
+
+class IntegrityError(PermanentError):
+    """Bytes differ from their recorded digest. Nothing was loaded."""
+
+
+class OrderError(PermanentError):
+    """The lane's order would be broken. Nothing was trained."""
+
+
+class StaleError(WidedeepError):
+    """The object changed since it was read (HTTP 404, 409 or 412 on a conditional write). The write did not happen."""
+
+
+class UnknownOutcomeError(WidedeepError):
+    """The write may or may not have happened. Every step is idempotent, so running it again is safe."""
+
+
+class StoreUnavailableError(UnknownOutcomeError):
+    """The store can't be reached or answers with a server fault."""
+
+
+class DiskFullError(UnknownOutcomeError):
+    """This machine's disk is full. The half-written temporary file was removed; nothing was published."""
