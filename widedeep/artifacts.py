@@ -235,6 +235,40 @@ class ChampionPointer(Value):
     reason: str
 
 
+class Progress(Value):
+    """How far a run of one span has come: each step reads it and returns it with its own fields filled in.
+
+    Keys and digests only, so that what a step adds fits into an XCom. `no_data` is a reason, `quarantined` the key of a
+    stored `Quarantined`: with either of them the span is over, and only `settle` has work left.
+    """
+
+    span: date
+    lane: Lane
+    snapshot: Snapshot | None = None
+    no_data: str | None = None
+    quarantined: str | None = None
+    validation: str | None = None
+    candidate: Candidate | None = None
+    dry_run: str | None = None
+    verdict: str | None = None
+    decision: Decision | None = None
+    release: ReleaseId | None = None
+    result: Result | None = None
+
+    @property
+    def over(self) -> bool:
+        """Nothing is left to train or judge: the span is settled already, empty of data, or quarantined."""
+        return self.no_data is not None or self.quarantined is not None or self.result is not None
+
+
+class Waiting(Value):
+    """The span can't be ingested yet. `until` is when to stop waiting; after it `ingest` records "no data"."""
+
+    span: date
+    reason: str
+    until: datetime
+
+
 class Outcome(Value):
     """How a span was settled in a lane. Written once; a settled span is never settled again."""
 
