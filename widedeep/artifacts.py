@@ -262,11 +262,11 @@ class Progress(Value):
 
 
 class Waiting(Value):
-    """The span can't be ingested yet. `until` is when to stop waiting; after it `ingest` records "no data"."""
+    """The span can't be ingested yet. After `until`, `ingest` records "no data"; None: only the task's own time-out bounds the wait."""
 
     span: date
     reason: str
-    until: datetime
+    until: datetime | None
 
 
 class Outcome(Value):
