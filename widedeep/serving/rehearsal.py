@@ -1,0 +1,126 @@
+"""The dry run's fresh process: load a candidate from the store as a server would, verify it, and score real rows.
+
+"We dry run each model before loading it" (Cheng et al. 2016, §3.3). The process shares nothing with the trainer but the store: what
+it can load and reproduce, a server can. `python -m widedeep.serving.rehearsal RELEASE MANIFEST_SHA256` prints a `DryRunReport`.
+"""
+
+import os
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+
+from widedeep.artifacts import DryRunReport
+from widedeep.config import load_settings
+from widedeep.data.contract import Contract, DryRun, load_contract
+from widedeep.errors import IntegrityError
+from widedeep.model.bundle import Bundle, load_bundle
+from widedeep.model.golden import GOLDEN_FILE, GOLDEN_SCORE
+from widedeep.model.scoring import score_rows
+from widedeep.publishing.releases import download, load_manifest
+from widedeep.publishing.s3 import open_store
+from widedeep.publishing.store import ObjectStore
+
+REQUEST_ROWS = 10
+"""Rows scored at once while timing: the paper ranks candidates in batches of tens (table 2)."""
+
+
+def rehearse(store: ObjectStore, contract: Contract, release_id: str, manifest_sha256: str, folder: Path) -> DryRunReport:
+    """Download into `folder`, verify, load, score the golden rows; what goes wrong with the candidate is a failure in the report.
+
+    Raises:
+        UnknownOutcomeError: the store or the disk is at fault, not the candidate.
+    """
+    started = time.perf_counter()
+    try:
+        manifest = load_manifest(store, release_id, published=False, expected_sha256=manifest_sha256)
+        download(store, manifest, folder)
+        bundle = load_bundle(folder, optimizer=False)
+    except IntegrityError as error:
+        return _report(release_id, manifest_sha256, failures=(f"can't be loaded: {error}",))
+    load_s = time.perf_counter() - started
+    golden = pq.read_table(folder / GOLDEN_FILE)
+    expected = golden[GOLDEN_SCORE].to_numpy()
+    scores = score_rows(bundle, golden, contract)
+    latencies_ms = _latencies_ms(bundle, golden, contract)
+    return _report(
+        release_id,
+        manifest_sha256,
+        failures=tuple(_failures(scores, expected, contract.dry_run)),
+        files_verified=len(manifest.files),
+        rows_scored=len(scores),
+        largest_score_error=float(np.abs(scores - expected).max()) if np.isfinite(scores).all() else None,
+        load_s=round(load_s, 3),
+        score_p50_ms=round(float(np.percentile(latencies_ms, 50)), 3),
+        score_p99_ms=round(float(np.percentile(latencies_ms, 99)), 3),
+    )
+
+
+def _failures(scores: NDArray[np.float64], expected: NDArray[np.float64], limits: DryRun) -> Iterator[str]:
+    if not np.isfinite(scores).all():
+        yield f"{int((~np.isfinite(scores)).sum())} of {len(scores)} scores are not numbers"
+        return
+    error = float(np.abs(scores - expected).max())
+    if error > limits.max_score_error:
+        yield f"scores differ from the trainer's by up to {error:.2e}, wanted at most {limits.max_score_error:.0e}"
+    if ((scores < 0) | (scores > 1)).any():
+        yield f"scores lie between {scores.min():.3g} and {scores.max():.3g}, wanted probabilities"
+    if len(scores) > 1 and np.ptp(scores) == 0:
+        yield f"all {len(scores)} rows got the same score {scores[0]:.6f}"
+
+
+def _latencies_ms(bundle: Bundle, golden: pa.Table, contract: Contract) -> NDArray[np.float64]:
+    times = []
+    for start in range(0, golden.num_rows, REQUEST_ROWS):
+        began = time.perf_counter()
+        score_rows(bundle, golden.slice(start, REQUEST_ROWS), contract)
+        times.append(1000 * (time.perf_counter() - began))
+    return np.array(times)
+
+
+def _report(
+    release_id: str,
+    manifest_sha256: str,
+    *,
+    failures: tuple[str, ...],
+    files_verified: int = 0,
+    rows_scored: int = 0,
+    largest_score_error: float | None = None,
+    load_s: float | None = None,
+    score_p50_ms: float | None = None,
+    score_p99_ms: float | None = None,
+) -> DryRunReport:
+    return DryRunReport(
+        release_id=release_id,
+        manifest_sha256=manifest_sha256,
+        failures=failures,
+        files_verified=files_verified,
+        rows_scored=rows_scored,
+        largest_score_error=largest_score_error,
+        load_s=load_s,
+        score_p50_ms=score_p50_ms,
+        score_p99_ms=score_p99_ms,
+        peak_rss_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+    )
+
+
+def main() -> None:
+    release_id, manifest_sha256 = sys.argv[1:]
+    settings = load_settings(os.environ)
+    contract = load_contract(settings.contract)
+    torch.set_num_threads(contract.training.threads)
+    with TemporaryDirectory(prefix="widedeep-rehearsal-") as folder:
+        report = rehearse(open_store(settings), contract, release_id, manifest_sha256, Path(folder))
+    sys.stdout.write(report.model_dump_json() + "\n")
+
+
+if __name__ == "__main__":
+    main()
