@@ -1,4 +1,4 @@
-"""The contract: what the data mean, and how this chain trains, judges and settles them. The only thing that a user with other data writes.
+"""The contract: what the data mean, and how this chain trains, judges and settles them. The one file that a user writes.
 
 Parsed once at the edge into frozen values; unknown keys fail; all problems are reported together.
 """
@@ -6,12 +6,13 @@ Parsed once at the edge into frozen values; unknown keys fail; all problems are 
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from widedeep.artifacts import Digest, canonical_json, sha256
+from widedeep.data.problems import disagreements, field_problem
 from widedeep.errors import ContractError
 
 
@@ -25,7 +26,8 @@ class Column(Section):
     """One delivered column.
 
     `role` says how the model reads it; a column without a role is kept, checked and not learnt from. `of` says whose property it
-    is, so that `rank` can put a user's and an item's columns together.
+    is, so that `rank` can put a user's and an item's columns together. `range` is inclusive; `allowed` also
+    limits the items of a list. `drift_limit` is an effect size from 0 to 1 (`widedeep.data.drift`); beyond it a warning is given.
     """
 
     type: Literal["string", "integer", "number", "boolean", "timestamp", "list"]
@@ -46,7 +48,7 @@ class Label(Section):
 
 
 class Cross(Section):
-    """A cross-product transformation AND(left, right) (Cheng et al. 2016, §3.1). Multivalent sides give every pair of the two bags."""
+    """A cross-product transformation AND(left, right) (Cheng et al. 2016, §3.1). Two multivalent sides give every pair."""
 
     of: tuple[str, str]
     min_count: int = Field(default=1, ge=1)
@@ -68,8 +70,8 @@ class Model(Section):
     """Shape of the model. The defaults are the paper's (Cheng et al. 2016, §4.2 and figure 4)."""
 
     embedding: int = Field(default=32, ge=1, le=1024)
-    hidden: tuple[int, ...] = (1024, 512, 256)
-    parts: tuple[Literal["wide", "deep"], ...] = ("wide", "deep")
+    hidden: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = (1024, 512, 256)
+    parts: tuple[Literal["wide", "deep"], ...] = Field(default=("wide", "deep"), min_length=1)
     quantiles: int = Field(default=100, ge=2, le=1000)
 
 
@@ -83,7 +85,7 @@ class Ftrl(Section):
 
 
 class AdaGrad(Section):
-    """AdaGrad (Duchi et al. 2011) on gradients averaged over the batch. The accumulator starts at 0: at 0.1 one epoch learns nothing."""
+    """AdaGrad (Duchi et al. 2011) on gradients averaged over the batch. It starts at 0: at 0.1 an epoch learns nothing."""
 
     learning_rate: float = Field(default=0.01, gt=0)
     embedding_learning_rate: float = Field(default=0.05, gt=0)
@@ -99,11 +101,11 @@ class Training(Section):
 
 
 class Checks(Section):
-    """Limits of a whole span; beyond them it is quarantined."""
+    """Limits of a whole span; beyond them it is quarantined. `max_null_share` is for nullable columns; others have no null."""
 
     rows: tuple[int, int] = (1, 100_000_000)
     label_rate: tuple[float, float] = (0.0001, 0.9999)
-    max_null_share: float = Field(default=0.0, ge=0, le=1)
+    max_null_share: float = Field(default=1.0, ge=0, le=1)
 
 
 class Delivery(Section):
@@ -123,7 +125,7 @@ class Pending(Section):
 
 
 class Gate(Section):
-    """When a candidate may replace the champion. Losses are log loss per row; `margin` is how much worse still counts as equal."""
+    """When a candidate may replace the champion. Losses are log loss per row; `margin` is how much worse counts as equal."""
 
     margin: float = Field(gt=0)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
@@ -162,9 +164,8 @@ class Contract(Section):
     dry_run: DryRun = DryRun()
 
     @model_validator(mode="after")
-    def names_exist(self) -> Self:
-        problems = list(_dangling_names(self)) + list(_wrong_roles(self))
-        if problems:
+    def agrees_with_itself(self) -> Self:
+        if problems := disagreements(self.model_dump(mode="json")):
             raise ValueError("\n".join(problems))
         return self
 
@@ -193,52 +194,32 @@ def load_contract(path: Path) -> Contract:
     Raises:
         ContractError: the file is missing, is not YAML, or says something wrong; every problem is listed with its place.
     """
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ContractError(
-            f"contract {path}: can't be read ({error.strerror}). Set WIDEDEEP_CONTRACT to a contract file."
-        ) from error
-    except yaml.YAMLError as error:
-        raise ContractError(f"contract {path}: not valid YAML: {error}") from error
+    document = _document(path)
     try:
         return Contract.model_validate(document)
     except ValidationError as error:
-        raise ContractError(_explain(path, error)) from error
+        problems = [field_problem(p, Contract) for p in error.errors() if p["loc"]] + disagreements(document)
+    count = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
+    raise ContractError(f"contract {path}: {count}; mend them and run again:\n" + "\n".join(f"  {line}" for line in problems))
 
 
-def _explain(path: Path, error: ValidationError) -> str:
-    lines = [
-        f"  {'.'.join(map(str, p['loc'])) or 'contract'}: {line} (got {p['input']!r:.60})" if p["loc"] else f"  {line}"
-        for p in error.errors()
-        for line in p["msg"].removeprefix("Value error, ").splitlines()
-    ]
-    return f"contract {path}: {len(lines)} problem{'s' * (len(lines) != 1)}; mend them and run again:\n" + "\n".join(lines)
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_OneOfEachKey)  # noqa: S506  a SafeLoader
+    except (OSError, UnicodeDecodeError) as error:
+        raise ContractError(f"contract {path}: can't be read ({error}). Set WIDEDEEP_CONTRACT to a contract file.") from error
+    except yaml.YAMLError as error:
+        raise ContractError(f"contract {path}: not valid YAML, {error}. Mend that place and run again.") from error
+    if not isinstance(document, dict):
+        raise ContractError(f"contract {path}: holds {document!r:.40}, wanted keys and values such as `name:` and `columns:`.")
+    return document
 
 
-def _dangling_names(contract: Contract) -> list[str]:
-    named = {"user": contract.user, "time": contract.time, "item": contract.item, "title": contract.title}
-    named["label.column"] = contract.label.column
-    named |= {f"crosses.{i}.of.{j}": side for i, cross in enumerate(contract.crosses) for j, side in enumerate(cross.of)}
-    return [
-        f"{place}: column {name!r} is not in columns ({', '.join(contract.columns)})"
-        for place, name in named.items()
-        if name is not None and name not in contract.columns
-    ]
+class _OneOfEachKey(yaml.SafeLoader):
+    """YAML's own loader keeps the last of two equal keys in silence: a column given twice would lose its first meaning."""
 
-
-def _wrong_roles(contract: Contract) -> list[str]:
-    problems = []
-    wanted = {"numeric": {"integer", "number", "boolean"}, "multivalent": {"list"}}
-    for name, column in contract.columns.items():
-        if column.role in wanted and column.type not in wanted[column.role]:
-            problems.append(f"columns.{name}: role {column.role} wants type {' or '.join(sorted(wanted[column.role]))}, got {column.type}")
-        if column.role == "categorical" and column.type in {"list", "timestamp"}:
-            problems.append(f"columns.{name}: role categorical can't be of type {column.type}; for lists use role multivalent")
-        if name == contract.label.column and column.role is not None:
-            problems.append(f"columns.{name}: the label can't have role {column.role}: the model would read its own answer")
-    for i, cross in enumerate(contract.crosses):
-        for side in cross.of:
-            if side in contract.columns and contract.columns[side].role not in {"categorical", "multivalent"}:
-                problems.append(f"crosses.{i}: {side!r} has role {contract.columns[side].role}; crosses want categorical or multivalent")
-    return problems
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise yaml.constructor.ConstructorError(None, None, f"key {twice[0]!r} is given twice", node.start_mark)
+        return super().construct_mapping(node, deep)

@@ -1,0 +1,134 @@
+"""Everything that is wrong with a contract document, in words: place, got, wanted, next.
+
+Works on the plain document, so that a mistake in one field hides no disagreement between others.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+TYPES_OF_ROLE = {
+    "categorical": {"string", "integer", "boolean"},
+    "multivalent": {"list"},
+    "numeric": {"integer", "number", "boolean"},
+}
+TYPES_OF_CHECK = {"allowed": {"string", "list"}, "range": {"integer", "number"}}
+TYPES_OF_KEY = {"user": ("string", "integer"), "time": ("timestamp",), "label.column": ("boolean", "integer", "number")}
+PAIRS = ("checks.rows", "checks.label_rate", "gate.calibration")
+
+
+def field_problem(problem: ErrorDetails, root: type[BaseModel]) -> str:
+    """One of pydantic's findings, with the nearest known key for an unknown one."""
+    place, key = ".".join(map(str, problem["loc"])), str(problem["loc"][-1])
+    if problem["type"] == "missing":
+        return f"{place}: is missing; add it"
+    if problem["type"] != "extra_forbidden":
+        wanted = problem["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+        return f"{place}: got {problem['input']!r:.60}; {wanted}"
+    known = list(_section_at(problem["loc"][:-1], root).model_fields)
+    near = difflib.get_close_matches(key, known, n=1)
+    return f"{place}: unknown key; " + (f"did you mean {near[0]!r}?" if near else f"wanted one of {', '.join(known)}")
+
+
+def disagreements(document: Mapping[str, Any]) -> list[str]:
+    """Names that lead nowhere, roles that don't suit their columns, limits the wrong way round. Skips odd shapes."""
+    columns = {str(name): _mapping(spec) for name, spec in _mapping(document.get("columns")).items()}
+    found = [*_dangling(document, columns), *_keys(document, columns), *_crosses(document, columns), *_limits(document)]
+    for name, spec in columns.items():
+        found.extend(_column(name, spec))
+    return found
+
+
+def _section_at(place: tuple[int | str, ...], root: type[BaseModel]) -> type[BaseModel]:
+    here: Any = root
+    for key in place:
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            here = here.model_fields[str(key)].annotation
+        else:
+            here = next(kind for kind in get_args(here) if kind not in (str, Ellipsis))
+    section: type[BaseModel] = here
+    return section
+
+
+def _dangling(document: Mapping[str, Any], columns: Mapping[str, Any]) -> Iterator[str]:
+    named = {place: _at(document, place) for place in ("user", "time", "item", "title", "label.column")}
+    named |= {f"crosses.{i}.of.{j}": side for i, sides in enumerate(_cross_sides(document)) for j, side in enumerate(sides)}
+    for place, name in named.items() if columns else ():
+        if isinstance(name, str) and name not in columns:
+            near = difflib.get_close_matches(name, columns, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"wanted one of {', '.join(map(str, columns))}"
+            yield f"{place}: column {name!r} is not in columns; {hint}"
+
+
+def _keys(document: Mapping[str, Any], columns: Mapping[str, Any]) -> Iterator[str]:
+    """The columns with a special meaning: user, time and label."""
+    for place, kinds in TYPES_OF_KEY.items():
+        spec = _mapping(columns.get(name := str(_at(document, place))))
+        if "type" in spec and spec["type"] not in kinds:
+            yield f"{place}: column {name!r} has type {spec['type']}, wanted {' or '.join(sorted(kinds))}"
+        if spec.get("nullable"):
+            yield f"{place}: column {name!r} is nullable; {place} must be known for every row: take `nullable` away"
+    label = str(_at(document, "label.column"))
+    if _mapping(columns.get(label)).get("role") is not None:
+        yield f"columns.{label}.role: it is the label, and the model would read its own answer: take `role` away"
+    if _mapping(columns.get(label)).get("type") == "boolean" and _at(document, "label.at_least") is not None:
+        yield f"label.at_least: column {label!r} is boolean already: take `at_least` away"
+    if columns and not any(spec.get("role") for spec in columns.values()):
+        yield "columns: none has a role, so there is nothing to learn from; give features `role: categorical`"
+
+
+def _column(name: str, spec: Mapping[str, Any]) -> Iterator[str]:
+    role, kind, limits = spec.get("role"), spec.get("type"), spec.get("range")
+    if role in TYPES_OF_ROLE and isinstance(kind, str) and kind not in TYPES_OF_ROLE[role]:
+        yield f"columns.{name}.role: {role} wants type {' or '.join(sorted(TYPES_OF_ROLE[role]))}, got {kind}"
+    for check, kinds in TYPES_OF_CHECK.items():
+        if spec.get(check) is not None and isinstance(kind, str) and kind not in kinds:
+            yield f"columns.{name}.{check}: is for type {' or '.join(sorted(kinds))}, got {kind}: take it away"
+    if _reversed(limits):
+        yield f"columns.{name}.range: got {limits}, wanted the lower limit first"
+
+
+def _crosses(document: Mapping[str, Any], columns: Mapping[str, Any]) -> Iterator[str]:
+    seen: list[Any] = []
+    for i, sides in enumerate(_cross_sides(document)):
+        for side in sides:
+            role = _mapping(columns.get(side)).get("role") if isinstance(side, str) else None
+            if isinstance(side, str) and side in columns and role not in {"categorical", "multivalent"}:
+                yield f"crosses.{i}.of: column {side!r} has role {role}; crosses want categorical or multivalent"
+        if sides and sides in seen:
+            yield f"crosses.{i}.of: {sides} stands there twice: take one away"
+        seen.append(sides)
+
+
+def _limits(document: Mapping[str, Any]) -> Iterator[str]:
+    for place in PAIRS:
+        if _reversed(pair := _at(document, place)):
+            yield f"{place}: got {pair}, wanted the lower limit first"
+    prefix = _at(document, "delivery.prefix")
+    if isinstance(prefix, str) and "{span}" not in prefix:
+        yield f"delivery.prefix: got {prefix!r}, wanted {{span}} in it: each day has files of its own"
+
+
+def _cross_sides(document: Mapping[str, Any]) -> list[list[Any]]:
+    crosses = document.get("crosses")
+    sides = [_mapping(cross).get("of") for cross in crosses] if isinstance(crosses, list | tuple) else []
+    return [list(pair) if isinstance(pair, list | tuple) else [] for pair in sides]
+
+
+def _at(document: Mapping[str, Any], place: str) -> Any:
+    here: Any = document
+    for key in place.split("."):
+        here = _mapping(here).get(key)
+    return here
+
+
+def _mapping(value: Any) -> Mapping[Any, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _reversed(pair: Any) -> bool:
+    numbers = isinstance(pair, list | tuple) and len(pair) == len([x for x in pair if isinstance(x, int | float)]) == 2  # noqa: PLR2004
+    return numbers and pair[0] > pair[1]
