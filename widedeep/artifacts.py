@@ -64,13 +64,6 @@ class Snapshot(Value):
     file: FileRef
 
 
-class NoData(Value):
-    """Nothing was delivered for the span until the contract's deadline."""
-
-    span: date
-    reason: str
-
-
 class Finding(Value):
     """One failed check, in words: what, got, wanted."""
 
@@ -80,21 +73,17 @@ class Finding(Value):
     message: str
 
 
-class Validated(Value):
-    """The snapshot may be trained on. `report_key` is the stored Great Expectations result."""
-
-    snapshot: Snapshot
-    warnings: tuple[Finding, ...] = ()
-    report_key: str
-
-
-class Quarantined(Value):
-    """The span is not trained on; its bytes stay where they were delivered. `snapshot` is None if they could not be read."""
+class Validation(Value):
+    """What the contract's checks found in one span. `snapshot` is None if the delivered files could not be read."""
 
     span: date
-    snapshot: Snapshot | None = None
-    reasons: tuple[Finding, ...]
-    report_key: str
+    snapshot: Snapshot | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def critical(self) -> tuple[Finding, ...]:
+        """With any of these the span is quarantined: it is not trained on, and its bytes stay where they were delivered."""
+        return tuple(f for f in self.findings if f.severity == "critical")
 
 
 class Part(Value):
@@ -165,10 +154,10 @@ class DryRunReport(Value):
     release_id: ReleaseId
     manifest_sha256: Digest
     failures: tuple[str, ...]
-    files_verified: int
-    rows_scored: int
-    largest_score_error: float | None
-    load_s: float | None
+    files_verified: int = 0
+    rows_scored: int = 0
+    largest_score_error: float | None = None
+    load_s: float | None = None
     score_p50_ms: float | None = None
     score_p99_ms: float | None = None
     peak_rss_mb: float | None = None
@@ -238,16 +227,16 @@ class ChampionPointer(Value):
 class Progress(Value):
     """How far a run of one span has come: each step reads it and returns it with its own fields filled in.
 
-    Keys and digests only, so that what a step adds fits into an XCom. `no_data` is a reason, `quarantined` the key of a
-    stored `Quarantined`: with either of them the span is over, and only `settle` has work left.
+    Keys and digests only, so that what a step adds fits into an XCom. `no_data` is a reason; `validation`, `dry_run` and `verdict`
+    are keys of stored evidence. When the run is `over`, only `settle` has work left.
     """
 
     span: date
     lane: Lane
     snapshot: Snapshot | None = None
     no_data: str | None = None
-    quarantined: str | None = None
     validation: str | None = None
+    quarantined: bool = False
     candidate: Candidate | None = None
     dry_run: str | None = None
     verdict: str | None = None
@@ -258,7 +247,7 @@ class Progress(Value):
     @property
     def over(self) -> bool:
         """Nothing is left to train or judge: the span is settled already, empty of data, or quarantined."""
-        return self.no_data is not None or self.quarantined is not None or self.result is not None
+        return self.quarantined or self.no_data is not None or self.result is not None
 
 
 class Waiting(Value):

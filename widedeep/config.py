@@ -22,7 +22,7 @@ class Settings(BaseModel):
     contract: the contract file.
     start_date: first daily span of the DAG (its `start_date`), frozen when the project is set up.
     sample: folder with the MovieLens-100k files; only the sample feed reads it.
-    sample_start: first span of the sample's history.
+    history_start: first span of the history that the bootstrap learns; with it, daily runs wait for the bootstrap.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,7 +32,7 @@ class Settings(BaseModel):
     contract: Path
     start_date: date | None = None
     sample: Path | None = None
-    sample_start: date | None = None
+    history_start: date | None = None
 
 
 def load_settings(environment: Mapping[str, str]) -> Settings:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from widedeep.artifacts import DryRunReport
 from widedeep.config import load_settings
 from widedeep.data.contract import Contract, DryRun, load_contract
-from widedeep.errors import IntegrityError
+from widedeep.errors import IntegrityError, WidedeepError
 from widedeep.model.bundle import Bundle, load_bundle
 from widedeep.model.golden import GOLDEN_FILE, GOLDEN_SCORE
 from widedeep.model.scoring import score_rows
@@ -45,15 +45,16 @@ def rehearse(store: ObjectStore, contract: Contract, release_id: str, manifest_s
         download(store, manifest, folder)
         bundle = load_bundle(folder, optimizer=False)
     except IntegrityError as error:
-        return _report(release_id, manifest_sha256, failures=(f"can't be loaded: {error}",))
+        failure = f"can't be loaded: {error}"
+        return DryRunReport(release_id=release_id, manifest_sha256=manifest_sha256, failures=(failure,))
     load_s = time.perf_counter() - started
     golden = pq.read_table(folder / GOLDEN_FILE)
     expected = golden[GOLDEN_SCORE].to_numpy()
     scores = score_rows(bundle, golden, contract)
     latencies_ms = _latencies_ms(bundle, golden, contract)
-    return _report(
-        release_id,
-        manifest_sha256,
+    return DryRunReport(
+        release_id=release_id,
+        manifest_sha256=manifest_sha256,
         failures=tuple(_failures(scores, expected, contract.dry_run)),
         files_verified=len(manifest.files),
         rows_scored=len(scores),
@@ -61,6 +62,7 @@ def rehearse(store: ObjectStore, contract: Contract, release_id: str, manifest_s
         load_s=round(load_s, 3),
         score_p50_ms=round(float(np.percentile(latencies_ms, 50)), 3),
         score_p99_ms=round(float(np.percentile(latencies_ms, 99)), 3),
+        peak_rss_mb=_peak_rss_mb(),
     )
 
 
@@ -86,33 +88,23 @@ def _latencies_ms(bundle: Bundle, golden: pa.Table, contract: Contract) -> NDArr
     return np.array(times)
 
 
-def _report(
-    release_id: str,
-    manifest_sha256: str,
-    *,
-    failures: tuple[str, ...],
-    files_verified: int = 0,
-    rows_scored: int = 0,
-    largest_score_error: float | None = None,
-    load_s: float | None = None,
-    score_p50_ms: float | None = None,
-    score_p99_ms: float | None = None,
-) -> DryRunReport:
-    return DryRunReport(
-        release_id=release_id,
-        manifest_sha256=manifest_sha256,
-        failures=failures,
-        files_verified=files_verified,
-        rows_scored=rows_scored,
-        largest_score_error=largest_score_error,
-        load_s=load_s,
-        score_p50_ms=score_p50_ms,
-        score_p99_ms=score_p99_ms,
-        peak_rss_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
-    )
+def _peak_rss_mb() -> float:
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
 
 
 def main() -> None:
+    try:
+        _main()
+    except WidedeepError as error:
+        sys.exit(_complain(error))
+
+
+def _complain(error: WidedeepError) -> int:
+    sys.stderr.write(" ".join(str(error).split()) + "\n")
+    return os.EX_TEMPFAIL
+
+
+def _main() -> None:
     release_id, manifest_sha256 = sys.argv[1:]
     settings = load_settings(os.environ)
     contract = load_contract(settings.contract)

@@ -1,0 +1,32 @@
+"""The chain, one function a step: references in, references out, in the order of the README's diagram.
+
+    start → ingest → validate → train → dry_run → gate → publish → settle
+
+Every step is derived from its inputs and leaves its result in the store, so running it again finds that result or makes the same
+one. torch and Great Expectations take seconds to import: the steps that need them import them, the others don't pay.
+"""
+
+from widedeep.steps.arrival import ingest, readiness, start, validate
+from widedeep.steps.bootstrap import bootstrap
+from widedeep.steps.chain import STEPS, run_span
+from widedeep.steps.judgement import dry_run, gate
+from widedeep.steps.release import publish, settle
+from widedeep.steps.retraining import train
+from widedeep.steps.workplace import Workplace, open_workplace
+
+__all__ = [
+    "STEPS",
+    "Workplace",
+    "bootstrap",
+    "dry_run",
+    "gate",
+    "ingest",
+    "open_workplace",
+    "publish",
+    "readiness",
+    "run_span",
+    "settle",
+    "start",
+    "train",
+    "validate",
+]

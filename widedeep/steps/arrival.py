@@ -1,0 +1,106 @@
+"""A delivered span becomes a valid snapshot, or is quarantined, or turns out not to have been delivered at all."""
+
+import logging
+from datetime import date
+
+from widedeep.artifacts import LIVE, Finding, Progress, Snapshot, Validation, Waiting, canonical_json, sha256
+from widedeep.errors import OrderError
+from widedeep.publishing import lanes, layout, snapshots
+from widedeep.steps.workplace import Workplace, stored, wanted
+
+log = logging.getLogger(__name__)
+
+
+def start(place: Workplace, span: date, lane: str | None = None) -> Progress:
+    """Begin a run of a span: find its lane (third law), and whether the span is settled there already, which ends the run."""
+    name = lanes.resolve_lane(place.store, span, lane)
+    settled = next((o for o in lanes.outcomes(place.store, name) if o.span == span), None)
+    if settled is None:
+        return Progress(span=span, lane=name)
+    log.info("%s is settled in lane %s already: %s", span, name, settled.result)
+    return Progress(span=span, lane=name, snapshot=settled.snapshot, release=settled.release_id, result=settled.result)
+
+
+def readiness(place: Workplace, progress: Progress) -> Waiting | None:
+    """What `ingest` would have to wait for, or None: the data are there, or their deadline has passed."""
+    if progress.over:
+        return None
+    if place.history_expected and progress.lane == LIVE and lanes.champion(place.store, LIVE) is None:
+        return Waiting(span=progress.span, reason="the lane's history is not learnt yet: run widedeep_bootstrap", until=None)
+    until = place.deadline(progress.span)
+    if place.clock() >= until or snapshots.deliveries(place.store, place.contract.delivery, progress.span):
+        return None
+    where = f"{place.store.url}/{place.contract.delivery.prefix.format(span=progress.span)}"
+    return Waiting(span=progress.span, reason=f"nothing is delivered below {where} yet", until=until)
+
+
+def ingest(place: Workplace, progress: Progress) -> Progress:
+    """Turn the delivered files into an immutable, digested snapshot.
+
+    Raises:
+        OrderError: the span has to wait (see `readiness`); nothing was written.
+    """
+    from widedeep.data.sources import Unreadable, conform, read_delivery
+
+    waiting = readiness(place, progress)
+    if waiting:
+        until = f" or wait until {waiting.until:%Y-%m-%d %H:%M} UTC" if waiting.until else ""
+        raise OrderError(f"span {progress.span}: {waiting.reason}. Deliver it{until}, then run again.")
+    keys = snapshots.deliveries(place.store, place.contract.delivery, progress.span)
+    if not keys:
+        reason = f"nothing was delivered until {place.deadline(progress.span):%Y-%m-%d %H:%M} UTC"
+        log.info("%s: no data: %s", progress.span, reason)
+        return progress.model_copy(update={"no_data": reason})
+    files = [(key, stored(place.store, key)) for key in keys]
+    table = read_delivery(files)
+    if isinstance(table, Unreadable):
+        return _quarantine_unreadable(place, progress, files, table.findings)
+    snapshot = snapshots.save_snapshot(place.store, progress.span, conform(table, place.contract), place.folder())
+    log.info("%s: %d rows in %d file(s), snapshot v%d %.12s", snapshot.span, snapshot.rows, len(keys), snapshot.version, snapshot.digest)
+    return progress.model_copy(update={"snapshot": snapshot})
+
+
+def validate(place: Workplace, progress: Progress) -> Progress:
+    """Hold the snapshot against the contract; a failing span is quarantined, and the chain goes on without it."""
+    snapshot = wanted(progress.snapshot, "snapshot", "ingest")
+    key = layout.validation(snapshot, place.contract.checks_digest)
+    known = place.store.get(key)
+    validation = Validation.from_bytes(known.data) if known else _assess(place, progress.lane, snapshot, key)
+    for finding in validation.findings:
+        log.warning("%s: %s: %s", snapshot.span, finding.severity, finding.message)
+    verdict = "quarantined" if validation.critical else "valid"
+    log.info("%s: %d rows are %s, %d finding(s)", snapshot.span, snapshot.rows, verdict, len(validation.findings))
+    return progress.model_copy(update={"validation": key, "quarantined": bool(validation.critical)})
+
+
+def _assess(place: Workplace, lane: str, snapshot: Snapshot, key: str) -> Validation:
+    """Run the checks and store what they found; the findings go last: their presence says that the rest is there."""
+    from widedeep.data.validation import Profile, assess
+
+    rows = snapshots.load_rows(place.store, snapshot, place.folder())
+    baseline_key = _baseline_key(place, lane, snapshot.span)
+    baseline = place.store.get(baseline_key) if baseline_key else None
+    found = assess(rows, place.contract, snapshot.span, Profile.from_bytes(baseline.data) if baseline else None)
+    validation = Validation(span=snapshot.span, snapshot=snapshot, findings=found.findings)
+    evidence = {"profile.json": found.profile.to_bytes(), "result.json": found.result, **found.docs}
+    for name, data in evidence.items():
+        place.store.create(layout.beside(key, name), data)
+    place.store.create(key, validation.to_bytes())
+    return validation
+
+
+def _baseline_key(place: Workplace, lane: str, span: date) -> str | None:
+    """Profile of the newest earlier span that was valid: what drift is measured against."""
+    earlier = [o.snapshot for o in lanes.outcomes(place.store, lane) if o.span < span and o.release_id and o.snapshot]
+    return layout.beside(layout.validation(earlier[-1], place.contract.checks_digest), "profile.json") if earlier else None
+
+
+def _quarantine_unreadable(
+    place: Workplace, progress: Progress, files: list[tuple[str, bytes]], findings: tuple[Finding, ...]
+) -> Progress:
+    delivered = sha256(canonical_json([[key, sha256(data)] for key, data in files]))
+    key = layout.unreadable(progress.span, delivered)
+    place.store.create(key, Validation(span=progress.span, snapshot=None, findings=findings).to_bytes())
+    for finding in findings:
+        log.warning("%s: quarantined: %s", progress.span, finding.message)
+    return progress.model_copy(update={"validation": key, "quarantined": True})

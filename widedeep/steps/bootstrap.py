@@ -1,0 +1,80 @@
+"""The first release of a chain: a whole history learnt in one go, and every span of it settled."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
+
+from widedeep.artifacts import LIVE, Outcome, Progress
+from widedeep.data.contract import Pending
+from widedeep.errors import OrderError, PermanentError, UsageError
+from widedeep.publishing import lanes
+from widedeep.steps.arrival import ingest, start, validate
+from widedeep.steps.chain import quiet
+from widedeep.steps.judgement import dry_run, gate_after
+from widedeep.steps.release import learnt_in, outcome_of, publish, read_verdict
+from widedeep.steps.retraining import train_after
+from widedeep.steps.workplace import Workplace
+
+
+def bootstrap(place: Workplace, first: date, last: date, on_step: Callable[[str], None] = quiet) -> Progress:
+    """Learn the spans `first` to `last` into the live lane's first release; done again, it finds what it made.
+
+    Raises:
+        OrderError: the live lane has other settled spans: a bootstrap is for an empty lane.
+        PermanentError: no span is usable, or the gate rejects the release. Nothing was settled.
+    """
+    if last < first:
+        raise UsageError(f"bootstrap from {first} to {last}: the last span lies before the first")
+    learnt = [outcome.span for outcome in _settled(place, first, last) if outcome.release_id]
+    if learnt:
+        return start(place, learnt[0], LIVE)
+    runs = [_arrive(place, first + timedelta(days=i), on_step) for i in range((last - first).days + 1)]
+    usable = [run for run in runs if not run.over]
+    if not usable:
+        raise PermanentError(f"bootstrap from {first} to {last}: no usable span. Deliver them below {place.store.url}, then run again.")
+    progress = _learn(place, usable, on_step)
+    on_step("settle")
+    for run in runs:
+        lanes.settle(place.store, _outcome(place, run, progress))
+    return start(place, progress.span, LIVE)
+
+
+def _outcome(place: Workplace, run: Progress, newest: Progress) -> Outcome:
+    if run.span == newest.span:
+        return outcome_of(place, newest)
+    return outcome_of(place, run) if run.over else learnt_in(place, run, newest.release)
+
+
+def _settled(place: Workplace, first: date, last: date) -> tuple[Outcome, ...]:
+    settled = lanes.outcomes(place.store, LIVE)
+    outside = [o.span for o in settled if not first <= o.span <= last]
+    if outside:
+        raise OrderError(
+            f"bootstrap from {first} to {last}: lane {LIVE} has settled {outside[0]} already; a bootstrap is for an empty lane. "
+            "To go on from the head, run the daily spans."
+        )
+    return settled
+
+
+def _arrive(place: Workplace, span: date, on_step: Callable[[str], None]) -> Progress:
+    """Ingest and validate one span of the history; nobody waits for what was not delivered."""
+    on_step(f"ingest {span}")
+    patient = replace(place, history_expected=False)
+    progress = ingest(patient, Progress(span=span, lane=LIVE))
+    return progress if progress.over else validate(patient, progress)
+
+
+def _learn(place: Workplace, usable: list[Progress], on_step: Callable[[str], None]) -> Progress:
+    history = tuple(learnt_in(place, run, None) for run in usable[:-1])
+    everything = Pending(max_spans=len(usable))
+    on_step("train")
+    progress = train_after(place, usable[-1], history, everything)
+    on_step("dry_run")
+    progress = dry_run(place, progress)
+    on_step("gate")
+    progress = gate_after(place, progress, history, everything)
+    if progress.decision != "promote":
+        reasons = "; ".join(read_verdict(place, progress).reasons)
+        raise PermanentError(f"bootstrap: the gate says {progress.decision}: {reasons}. Nothing was settled; mend the history or the contract.")
+    on_step("publish")
+    return publish(place, progress)

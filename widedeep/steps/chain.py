@@ -1,0 +1,35 @@
+"""The steps in their order, and a run of one span through all of them."""
+
+from collections.abc import Callable, Mapping
+from datetime import date
+
+from widedeep.artifacts import Progress
+from widedeep.steps.arrival import ingest, start, validate
+from widedeep.steps.judgement import dry_run, gate
+from widedeep.steps.release import publish, settle
+from widedeep.steps.retraining import train
+from widedeep.steps.workplace import Workplace
+
+STEPS: Mapping[str, Callable[[Workplace, Progress], Progress]] = {
+    "ingest": ingest,
+    "validate": validate,
+    "train": train,
+    "dry_run": dry_run,
+    "gate": gate,
+    "publish": publish,
+    "settle": settle,
+}
+
+
+def quiet(step: str) -> None:
+    """Tell nobody which step runs."""
+
+
+def run_span(place: Workplace, span: date, lane: str | None = None, on_step: Callable[[str], None] = quiet) -> Progress:
+    """What a DAG run does, from a shell: all steps of one span, one after the other."""
+    progress = start(place, span, lane)
+    for name, step in STEPS.items():
+        if not progress.over or name == "settle":
+            on_step(name)
+            progress = step(place, progress)
+    return progress

@@ -1,0 +1,78 @@
+"""A judged candidate becomes a release, the pointer moves if it may, and the span is settled."""
+
+import logging
+
+from widedeep.artifacts import Outcome, Progress, Result, Validation, Verdict
+from widedeep.publishing import lanes, releases
+from widedeep.steps.retraining import check_order
+from widedeep.steps.workplace import Workplace, stored, wanted
+
+log = logging.getLogger(__name__)
+
+RESULTS: dict[str, Result] = {"promote": "promoted", "hold": "held", "reject": "rejected"}
+
+
+def publish(place: Workplace, progress: Progress) -> Progress:
+    """Make the candidate a release, whatever the verdict; move the champion pointer only if it is to be promoted.
+
+    Raises:
+        StaleError: the champion changed since the comparison; the release stays stored, unpromoted.
+    """
+    candidate = wanted(progress.candidate, "candidate", "train")
+    verdict = read_verdict(place, progress)
+    release = releases.publish(place.store, candidate, verdict)
+    if verdict.decision == "promote":
+        reason = verdict.reasons[0]
+        pointer = lanes.promote(place.store, progress.lane, release, verdict, now=place.clock(), by=place.actor, reason=reason)
+        log.info("%s: %s is champion of lane %s, move %d", progress.span, release.release_id, pointer.lane, pointer.sequence)
+    else:
+        log.info("%s: %s is published unpromoted; the champion stays", progress.span, release.release_id)
+    return progress.model_copy(update={"release": release.release_id})
+
+
+def settle(place: Workplace, progress: Progress) -> Progress:
+    """Write the span's outcome: the lane moves on. A span is settled once; later runs find it so.
+
+    Raises:
+        OrderError: an earlier span of the lane is unsettled; nothing was written.
+    """
+    if progress.result:
+        return progress
+    check_order(lanes.outcomes(place.store, progress.lane), progress)
+    outcome = lanes.settle(place.store, outcome_of(place, progress))
+    log.info("%s: settled in lane %s: %s. %s", outcome.span, outcome.lane, outcome.result, "; ".join(outcome.reasons))
+    return progress.model_copy(update={"result": outcome.result})
+
+
+def read_verdict(place: Workplace, progress: Progress) -> Verdict:
+    return Verdict.from_bytes(stored(place.store, wanted(progress.verdict, "verdict", "gate")))
+
+
+def outcome_of(place: Workplace, progress: Progress) -> Outcome:
+    """How the run ended, as the lane will remember it."""
+    if progress.no_data:
+        return _outcome(place, progress, "no data", (progress.no_data,))
+    if progress.quarantined:
+        validation = Validation.from_bytes(stored(place.store, wanted(progress.validation, "validation", "validate")))
+        return _outcome(place, progress, "quarantined", tuple(f.message for f in validation.critical))
+    verdict = read_verdict(place, progress)
+    learnt = releases.load_manifest(place.store, verdict.candidate, published=True).lineage.learnt
+    outcome = _outcome(place, progress, RESULTS[verdict.decision], verdict.reasons)
+    return outcome.model_copy(update={"release_id": verdict.candidate, "learnt": learnt})
+
+
+def learnt_in(place: Workplace, progress: Progress, release: str | None) -> Outcome:
+    """The outcome of a history span whose rows the bootstrap learns together with later ones."""
+    return _outcome(place, progress, "learnt", (f"learnt by the bootstrap as part of {release}" if release else "history",))
+
+
+def _outcome(place: Workplace, progress: Progress, result: Result, reasons: tuple[str, ...]) -> Outcome:
+    return Outcome(
+        lane=progress.lane,
+        span=progress.span,
+        result=result,
+        reasons=reasons,
+        snapshot=progress.snapshot,
+        settled_at=place.clock(),
+        settled_by=place.actor,
+    )

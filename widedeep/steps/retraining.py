@@ -1,0 +1,121 @@
+"""A valid snapshot becomes a candidate: warm-started from the as-of parent, trained on what is pending, staged in the store."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from widedeep.artifacts import Candidate, Lineage, Manifest, Outcome, Part, Progress
+from widedeep.data.contract import Pending
+from widedeep.errors import OrderError
+from widedeep.publishing import lanes, releases, snapshots
+from widedeep.publishing.pending import Plan, plan
+from widedeep.steps.workplace import Workplace, wanted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from widedeep.model.bundle import Bundle
+
+log = logging.getLogger(__name__)
+
+CATALOGUE_FILE = "catalogue.parquet"
+REPORT_FILE = "training.json"
+
+
+def train(place: Workplace, progress: Progress) -> Progress:
+    """Train on the pending rows and the span's own, in date order (first and fifth law).
+
+    Raises:
+        OrderError: an earlier span of the lane is unsettled; nothing was trained.
+    """
+    outcomes = lanes.outcomes(place.store, progress.lane)
+    check_order(outcomes, progress)
+    return train_after(place, progress, outcomes, place.contract.pending)
+
+
+def check_order(outcomes: tuple[Outcome, ...], progress: Progress) -> None:
+    """Raise OrderError if a span of the lane before this one is unsettled: training would leave it out for ever."""
+    unsettled = lanes.first_unsettled(outcomes, progress.span)
+    if unsettled:
+        raise OrderError(
+            f"span {unsettled} of lane {progress.lane} is unsettled: clear or run {unsettled} first, then this one ({progress.span})"
+        )
+
+
+def train_after(place: Workplace, progress: Progress, outcomes: tuple[Outcome, ...], rule: Pending) -> Progress:
+    """The candidate that follows from these outcomes. One that is staged already is found, not trained again."""
+    from widedeep.training.profile import numeric_profile, source_digest
+
+    contract = place.contract
+    parent = parent_manifest(place, progress, outcomes)
+    planned = plan_after(place, progress, outcomes, rule, parent)
+    lineage = Lineage(
+        span=progress.span,
+        parent=parent.release_id if parent else None,
+        learnt=planned.learnt,
+        split_digest=contract.split_digest,
+        contract_digest=contract.training_digest,
+        source_digest=source_digest(),
+        seed=contract.training.seed,
+        profile=numeric_profile(contract.training.threads),
+    )
+    candidate = releases.find_candidate(place.store, lineage.release_id()) or _train(place, lineage, parent)
+    log.info("%s: candidate %s, child of %s", progress.span, candidate.release_id, candidate.parent or "nobody")
+    return progress.model_copy(update={"candidate": candidate})
+
+
+def parent_manifest(place: Workplace, progress: Progress, outcomes: tuple[Outcome, ...]) -> Manifest | None:
+    parent = lanes.parent_as_of(outcomes, progress.span)
+    return releases.load_manifest(place.store, parent, published=True) if parent else None
+
+
+def plan_after(place: Workplace, progress: Progress, outcomes: tuple[Outcome, ...], rule: Pending, parent: Manifest | None) -> Plan:
+    """What the span's candidate learns and what the gate scores, given everything that was settled before it."""
+    own = wanted(progress.snapshot, "snapshot", "ingest")
+    return plan(outcomes, own, parent.seen() if parent else frozenset(), place.contract.split, rule)
+
+
+def part_rows(place: Workplace, part: Part) -> "pa.Table":
+    """The rows of one side of a snapshot's split."""
+    from widedeep.data.split import split
+
+    snapshot = snapshots.version(place.store, part.span, part.version)
+    rows = split(snapshots.load_rows(place.store, snapshot, place.folder()), place.contract, part.span)
+    return rows.train if part.part == "train" else rows.holdout
+
+
+def load_release(place: Workplace, manifest: Manifest, *, optimizer: bool) -> tuple["Bundle", Path]:
+    """A release's bundle, every file verified, and the scratch folder that holds its files."""
+    from widedeep.model.bundle import load_bundle
+
+    folder = place.folder()
+    releases.download(place.store, manifest, folder)
+    return load_bundle(folder, optimizer=optimizer), folder
+
+
+def _train(place: Workplace, lineage: Lineage, parent: Manifest | None) -> Candidate:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from widedeep.data.catalogue import extend_catalogue
+    from widedeep.model.bundle import save_bundle
+    from widedeep.model.golden import GOLDEN_FILE, golden_rows
+    from widedeep.training.candidate import train_candidate
+
+    before, before_folder = load_release(place, parent, optimizer=True) if parent else (None, None)
+    parts = [(part, part_rows(place, part)) for part in lineage.learnt]
+    bundle, report = train_candidate(before, parts, place.contract, lineage.seed)
+    folder = place.folder()
+    save_bundle(bundle, folder)
+    learnt = pa.concat_tables([rows for _, rows in parts], promote_options="permissive")
+    pq.write_table(golden_rows(bundle, parts[-1][1], place.contract), folder / GOLDEN_FILE)
+    known = pq.read_table(before_folder / CATALOGUE_FILE) if before_folder and (before_folder / CATALOGUE_FILE).exists() else None
+    catalogue = extend_catalogue(known, learnt, place.contract)
+    if catalogue:
+        pq.write_table(catalogue, folder / CATALOGUE_FILE)
+    (folder / REPORT_FILE).write_bytes(report.to_bytes())
+    log.info("%s: trained on %d rows of %d part(s): %s", lineage.span, learnt.num_rows, len(parts), report.summary())
+    inherited = (*parent.inherited, *parent.lineage.learnt) if parent else ()
+    return releases.stage(place.store, folder, lineage, inherited)
+
+

@@ -1,0 +1,78 @@
+"""What every step works with, and what none of them derives from its span."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
+from typing import TypeVar
+
+from widedeep.config import load_settings
+from widedeep.data.contract import Contract, load_contract
+from widedeep.errors import OrderError, UsageError
+from widedeep.publishing.s3 import open_store
+from widedeep.publishing.store import ObjectStore
+
+T = TypeVar("T")
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """`actor` is written into outcomes and pointer moves; `environment` is what the dry run's process gets.
+
+    With `history_expected` the live lane begins with a bootstrap, and daily spans wait for it.
+    """
+
+    store: ObjectStore
+    contract: Contract
+    scratch: Path
+    environment: Mapping[str, str]
+    actor: str
+    history_expected: bool = False
+    clock: Callable[[], datetime] = utc_now
+
+    def folder(self) -> Path:
+        """A new, empty scratch folder; it goes when the workplace closes."""
+        return Path(mkdtemp(dir=self.scratch))
+
+    def deadline(self, span: date) -> datetime:
+        """Until when a run waits for the span's delivery: counted from the midnight (UTC) that ended the span."""
+        return datetime.combine(span + timedelta(days=1), time(), UTC) + self.contract.delivery.deadline
+
+
+@contextmanager
+def open_workplace(environment: Mapping[str, str], *, actor: str) -> Iterator[Workplace]:
+    """Parse settings and contract, connect to the store; scratch space lives as long as the context.
+
+    Raises:
+        SettingsError, ContractError: with every problem found.
+    """
+    settings = load_settings(environment)
+    contract = load_contract(settings.contract)
+    with TemporaryDirectory(prefix="widedeep-") as scratch:
+        history_expected = settings.history_start is not None
+        yield Workplace(open_store(settings), contract, Path(scratch), environment, actor, history_expected)
+
+
+def wanted(value: T | None, what: str, step: str) -> T:
+    """The value, or a UsageError that names the step which makes it."""
+    if value is None:
+        raise UsageError(f"this run has no {what} yet: run the step '{step}' first")
+    return value
+
+
+def stored(store: ObjectStore, key: str) -> bytes:
+    """The bytes of an object that must be there.
+
+    Raises:
+        OrderError: it is not.
+    """
+    blob = store.get(key)
+    if blob is None:
+        raise OrderError(f"{store.url}/{key}: not there, although an earlier step has seen it. Restore it, then run again.")
+    return blob.data
