@@ -5,6 +5,8 @@ import pyarrow.compute as pc
 
 from widedeep.data.contract import Contract
 
+CATALOGUE_FILE = "catalogue.parquet"
+
 
 def item_columns(contract: Contract) -> list[str]:
     """Names of the columns that describe an item, the item itself among them; empty if the contract names no item."""

@@ -13,13 +13,18 @@ RESULTS: dict[str, Result] = {"promote": "promoted", "hold": "held", "reject": "
 
 
 def publish(place: Workplace, progress: Progress) -> Progress:
-    """Make the candidate a release, whatever the verdict; move the champion pointer only if it is to be promoted.
+    """Make a passing or held candidate a release, and move the champion pointer to a passing one.
+
+    A rejected candidate stays staged with its evidence, where no reader looks; then there is nothing to publish.
 
     Raises:
         StaleError: the champion changed since the comparison; the release stays stored, unpromoted.
     """
     candidate = wanted(progress.candidate, "candidate", "train")
     verdict = read_verdict(place, progress)
+    if verdict.decision == "reject":
+        log.info("%s: %s is not published: the gate rejects it", progress.span, candidate.release_id)
+        return progress
     release = releases.publish(place.store, candidate, verdict)
     if verdict.decision == "promote":
         reason = verdict.reasons[0]
@@ -56,7 +61,7 @@ def outcome_of(place: Workplace, progress: Progress) -> Outcome:
         validation = Validation.from_bytes(stored(place.store, wanted(progress.validation, "validation", "validate")))
         return _outcome(place, progress, "quarantined", tuple(f.message for f in validation.critical))
     verdict = read_verdict(place, progress)
-    learnt = releases.load_manifest(place.store, verdict.candidate, published=True).lineage.learnt
+    learnt = releases.load_manifest(place.store, verdict.candidate, published=False).lineage.learnt
     outcome = _outcome(place, progress, RESULTS[verdict.decision], verdict.reasons)
     return outcome.model_copy(update={"release_id": verdict.candidate, "learnt": learnt})
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CATALOGUE_FILE = "catalogue.parquet"
 REPORT_FILE = "training.json"
 
 
@@ -97,7 +96,7 @@ def _train(place: Workplace, lineage: Lineage, parent: Manifest | None) -> Candi
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from widedeep.data.catalogue import extend_catalogue
+    from widedeep.data.catalogue import CATALOGUE_FILE, extend_catalogue
     from widedeep.model.bundle import save_bundle
     from widedeep.model.golden import GOLDEN_FILE, golden_rows
     from widedeep.training.candidate import train_candidate
