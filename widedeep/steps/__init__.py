@@ -12,12 +12,14 @@ from widedeep.steps.chain import STEPS, run_span
 from widedeep.steps.judgement import dry_run, gate
 from widedeep.steps.release import publish, settle
 from widedeep.steps.retraining import train
+from widedeep.steps.sample import deliver_sample
 from widedeep.steps.workplace import Workplace, open_workplace
 
 __all__ = [
     "STEPS",
     "Workplace",
     "bootstrap",
+    "deliver_sample",
     "dry_run",
     "gate",
     "ingest",

@@ -25,7 +25,7 @@ def readiness(place: Workplace, progress: Progress) -> Waiting | None:
     """What `ingest` would have to wait for, or None: the data are there, or their deadline has passed."""
     if progress.over:
         return None
-    if place.history_expected and progress.lane == LIVE and lanes.champion(place.store, LIVE) is None:
+    if place.settings.history_start and progress.lane == LIVE and lanes.champion(place.store, LIVE) is None:
         return Waiting(span=progress.span, reason="the lane's history is not learnt yet: run widedeep_bootstrap", until=None)
     until = place.deadline(progress.span)
     if place.clock() >= until or snapshots.deliveries(place.store, place.contract.delivery, progress.span):

@@ -59,9 +59,9 @@ def _settled(place: Workplace, first: date, last: date) -> tuple[Outcome, ...]:
 def _arrive(place: Workplace, span: date, on_step: Callable[[str], None]) -> Progress:
     """Ingest and validate one span of the history; nobody waits for what was not delivered."""
     on_step(f"ingest {span}")
-    patient = replace(place, history_expected=False)
-    progress = ingest(patient, Progress(span=span, lane=LIVE))
-    return progress if progress.over else validate(patient, progress)
+    here = replace(place, settings=place.settings.model_copy(update={"history_start": None}))
+    progress = ingest(here, Progress(span=span, lane=LIVE))
+    return progress if progress.over else validate(here, progress)
 
 
 def _learn(place: Workplace, usable: list[Progress], on_step: Callable[[str], None]) -> Progress:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import TypeVar
 
-from widedeep.config import load_settings
+from widedeep.config import Settings, load_settings
 from widedeep.data.contract import Contract, load_contract
 from widedeep.errors import OrderError, UsageError
 from widedeep.publishing.s3 import open_store
@@ -23,17 +23,14 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class Workplace:
-    """`actor` is written into outcomes and pointer moves; `environment` is what the dry run's process gets.
-
-    With `history_expected` the live lane begins with a bootstrap, and daily spans wait for it.
-    """
+    """`actor` is written into outcomes and pointer moves; `environment` is what the dry run's process gets."""
 
     store: ObjectStore
     contract: Contract
     scratch: Path
+    settings: Settings
     environment: Mapping[str, str]
     actor: str
-    history_expected: bool = False
     clock: Callable[[], datetime] = utc_now
 
     def folder(self) -> Path:
@@ -55,8 +52,7 @@ def open_workplace(environment: Mapping[str, str], *, actor: str) -> Iterator[Wo
     settings = load_settings(environment)
     contract = load_contract(settings.contract)
     with TemporaryDirectory(prefix="widedeep-") as scratch:
-        history_expected = settings.history_start is not None
-        yield Workplace(open_store(settings), contract, Path(scratch), environment, actor, history_expected)
+        yield Workplace(open_store(settings), contract, Path(scratch), settings, environment, actor)
 
 
 def wanted(value: T | None, what: str, step: str) -> T:
