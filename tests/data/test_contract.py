@@ -58,7 +58,9 @@ def test_a_good_contract_is_read(tmp_path):
     assert contract.crosses[0].name == "AND(customer,country)"
 
 
-@pytest.mark.parametrize("path", sorted(Path("dags/contracts").glob("*.yaml")) + sorted(Path("tests/contracts").glob("*.yaml")), ids=str)
+@pytest.mark.parametrize(
+    "path", sorted(Path("dags/contracts").glob("*.yaml")) + sorted(Path("tests/contracts").glob("*.yaml")), ids=str
+)
 def test_the_contracts_of_this_repository_are_good(path):
     assert load_contract(path).name == path.stem
 
@@ -82,7 +84,10 @@ def test_three_mistakes_of_different_kinds_are_all_listed_with_their_places(tmp_
         ({"crosses__0__of": ["customer", "price"]}, "crosses.0.of: column 'price' has role numeric"),
         ({"crosses": [{"of": ["customer", "country"]}] * 2}, "crosses.1.of: ['customer', 'country'] stands there twice"),
         ({"columns__clicked__role": "numeric"}, "columns.clicked.role: it is the label"),
-        ({"columns__clicked__type": "string"}, "label.column: column 'clicked' has type string, wanted boolean or integer or number"),
+        (
+            {"columns__clicked__type": "string"},
+            "label.column: column 'clicked' has type string, wanted boolean or integer or number",
+        ),
         ({"label__at_least": 1}, "label.at_least: column 'clicked' is boolean already"),
         ({"columns__at__type": "integer"}, "time: column 'at' has type integer, wanted timestamp"),
         ({"columns__customer__nullable": True}, "user: column 'customer' is nullable"),

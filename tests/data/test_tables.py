@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from widedeep.data.tables import canonical, content_digest
+from widedeep.data.tables import canonical, content_digest, parquet_bytes
 
 TEXT = st.one_of(st.none(), st.sampled_from(["", "a", "b", "ab", ",", "\x00", "é"]))
 ROW = st.fixed_dictionaries(
@@ -129,6 +129,13 @@ def test_a_digest_holds_for_good():
     """Snapshots are found by digest: if this fails, the canonical form has changed and stored snapshots are orphaned."""
     table = pa.table({"n": [2, 1, None], "t": ["b", "a", None], "l": [["x"], [], None], "f": [0.5, None, -0.0]})
     assert content_digest(table) == "d6c126950636f9245aad98430b390914d4a2032f6e7d8a8b361e751b284d5e89"
+
+
+@given(ROWS)
+def test_equal_tables_give_equal_parquet_bytes(rows):
+    table = canonical(_table(rows))
+    assert parquet_bytes(table) == parquet_bytes(canonical(table))
+    assert _same(canonical(pq.read_table(io.BytesIO(parquet_bytes(table)))), table)
 
 
 def test_a_struct_is_refused_by_name_of_its_type():

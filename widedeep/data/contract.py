@@ -184,6 +184,11 @@ class Contract(Section):
         return sha256(canonical_json(shaping))
 
     @cached_property
+    def checks_digest(self) -> Digest:
+        """Digest of everything that validation depends on: the same rows under the same digest have the same findings."""
+        return sha256(canonical_json(self.model_dump(mode="json", include={"user", "time", "label", "columns", "checks"})))
+
+    @cached_property
     def split_digest(self) -> Digest:
         return sha256(self.split.model_dump_json().encode())
 
