@@ -97,13 +97,13 @@ def _judge(
     import pandas as pd
     import pyarrow as pa
 
-    from widedeep.data.labels import labels
     from widedeep.evaluation.gate import Comparison, decide
     from widedeep.evaluation.metrics import measure, paired_difference, row_losses
+    from widedeep.features.encoding import labels
     from widedeep.model.scoring import score_rows
 
     rows = pa.concat_tables([part_rows(place, part) for part in holdout], promote_options="permissive")
-    y = labels(rows, place.contract)
+    y = labels(rows, place.contract).astype("float64")
     users, _ = pd.factorize(rows[place.contract.user].to_pandas())
 
     def scored(manifest: Manifest) -> "NDArray[np.float64]":

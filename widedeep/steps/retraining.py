@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from widedeep.model.bundle import Bundle
+    from widedeep.training.candidate import TrainingReport
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ def _train(place: Workplace, lineage: Lineage, parent: Manifest | None) -> Candi
 
     before, before_folder = load_release(place, parent, optimizer=True) if parent else (None, None)
     parts = [(part, part_rows(place, part)) for part in lineage.learnt]
-    bundle, report = train_candidate(before, parts, place.contract, lineage.seed)
+    bundle, report = train_candidate(before, parts, place.contract, lineage.seed, place.on_rows)
     folder = place.folder()
     save_bundle(bundle, folder)
     learnt = pa.concat_tables([rows for _, rows in parts], promote_options="permissive")
@@ -113,8 +114,12 @@ def _train(place: Workplace, lineage: Lineage, parent: Manifest | None) -> Candi
     if catalogue:
         pq.write_table(catalogue, folder / CATALOGUE_FILE)
     (folder / REPORT_FILE).write_bytes(report.to_bytes())
-    log.info("%s: trained on %d rows of %d part(s): %s", lineage.span, learnt.num_rows, len(parts), report.summary())
+    log.info("%s: learnt %s", lineage.span, _told(report))
     inherited = (*parent.inherited, *parent.lineage.learnt) if parent else ()
     return releases.stage(place.store, folder, lineage, inherited)
 
 
+def _told(report: "TrainingReport") -> str:
+    parts = ", ".join(f"{p.rows} {p.part.part} rows of {p.part.span}" for p in report.parts)
+    new = report.warm_start
+    return f"{parts}; {new.new_values} new values and {new.new_crosses} new crosses; log loss before learning {report.log_loss:.4f}"

@@ -21,9 +21,16 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def nobody_listens(rows_learnt: int, rows: int) -> None:
+    """Default for `Workplace.on_rows`."""
+
+
 @dataclass(frozen=True)
 class Workplace:
-    """`actor` is written into outcomes and pointer moves; `environment` is what the dry run's process gets."""
+    """`actor` is written into outcomes and pointer moves; `environment` is what the dry run's process gets.
+
+    `on_rows(rows learnt, rows in all)` hears of each training batch, for a progress bar.
+    """
 
     store: ObjectStore
     contract: Contract
@@ -32,6 +39,7 @@ class Workplace:
     environment: Mapping[str, str]
     actor: str
     clock: Callable[[], datetime] = utc_now
+    on_rows: Callable[[int, int], None] = nobody_listens
 
     def folder(self) -> Path:
         """A new, empty scratch folder; it goes when the workplace closes."""

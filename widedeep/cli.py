@@ -1,0 +1,229 @@
+"""The steps from a shell. Results go to standard output, the story to standard error; `--json` gives what a program can read.
+
+Exit status: 0 done, 1 a fault, 2 wrong usage. Heavy imports stand inside the commands, so that `--help` answers at once.
+"""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.table import Table
+
+from widedeep.artifacts import LIVE, Value
+from widedeep.errors import OrderError, UsageError, WidedeepError
+from widedeep.local.commands import app as local_app
+
+if TYPE_CHECKING:
+    from widedeep.steps import Workplace
+
+app = typer.Typer(help=__doc__.splitlines()[0], no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+sample_app = typer.Typer(help="MovieLens-100k as a source of daily spans.", no_args_is_help=True)
+app.add_typer(sample_app, name="sample")
+app.add_typer(local_app, name="local")
+
+out = Console()
+err = Console(stderr=True)
+
+
+class Colour(StrEnum):
+    promoted = "green"
+    held = "yellow"
+    rejected = "red"
+    quarantined = "magenta"
+
+
+Day = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+LaneName = Annotated[str, typer.Option(help="Which lane.")]
+
+
+@app.command()
+def run(
+    span: Day, lane: Annotated[str | None, typer.Option(help="Default: live after its head, else a lane of its own.")] = None
+) -> None:
+    """Run all steps of one span: ingest, validate, train, dry run, gate, publish, settle."""
+    from widedeep.steps import run_span
+
+    with _workplace() as place, err.status(f"{span:%Y-%m-%d}") as status:
+        progress = run_span(place, span.date(), lane, lambda step: status.update(f"{span:%Y-%m-%d}: {step}"))
+    out.print(f"{progress.span} in lane {progress.lane}: [bold]{progress.result}[/]" + (f", {progress.release}" if progress.release else ""))
+
+
+@app.command()
+def bootstrap(first: Annotated[Day, typer.Option("--from")], last: Annotated[Day, typer.Option("--to")]) -> None:
+    """Train the first release of the live lane on a whole history, in one go."""
+    from widedeep.steps import bootstrap as learn
+
+    with _workplace() as place, err.status("bootstrap") as status:
+        progress = learn(place, first.date(), last.date(), lambda step: status.update(f"bootstrap: {step}"))
+    out.print(f"{first:%Y-%m-%d} to {last:%Y-%m-%d}: [bold]{progress.result}[/], {progress.release}")
+
+
+@app.command()
+def spans(lane: LaneName = LIVE, as_json: AsJson = False) -> None:
+    """How each span of a lane was settled, and why."""
+    from widedeep.publishing.lanes import outcomes
+
+    with _workplace() as place:
+        found = outcomes(place.store, lane)
+    if as_json:
+        _print_json(found)
+        return
+    table = Table("span", "result", "rows", "release", "why")
+    for o in found:
+        colour = Colour.__members__.get(o.result, "default")
+        table.add_row(str(o.span), f"[{colour}]{o.result}[/]", _rows(o.snapshot), o.release_id or "", "; ".join(o.reasons))
+    out.print(table if found else f"lane {lane}: no span is settled yet. Run `widedeep bootstrap` or `widedeep run`.")
+
+
+@app.command()
+def releases(as_json: AsJson = False) -> None:
+    """Published releases, newest span first."""
+    from widedeep.publishing.releases import releases as published
+
+    with _workplace() as place:
+        found = sorted(published(place.store), key=lambda release: (release.span, release.release_id), reverse=True)
+    if as_json:
+        _print_json(found)
+        return
+    table = Table("release", "span", "decision", "manifest")
+    for release in found:
+        table.add_row(release.release_id, str(release.span), release.decision, release.manifest_sha256[:12])
+    out.print(table if found else "no release is published yet. Run `widedeep bootstrap` or `widedeep run`.")
+
+
+@app.command()
+def champion(lane: LaneName = LIVE, as_json: AsJson = False) -> None:
+    """The release that readers of a lane follow."""
+    from widedeep.publishing.lanes import champion as current
+
+    with _workplace() as place:
+        found = current(place.store, lane)
+    if found is None:
+        raise OrderError(f"lane {lane}: nothing was promoted yet. Run `widedeep bootstrap` or `widedeep run`.")
+    pointer, _ = found
+    if as_json:
+        _print_json(pointer)
+        return
+    out.print(f"[bold]{pointer.release_id}[/] of span {pointer.span}, champion of lane {pointer.lane} by move {pointer.sequence}")
+    out.print(f"moved {pointer.moved_at:%Y-%m-%d %H:%M} UTC by {pointer.moved_by}: {pointer.reason}")
+    out.print(f"before: {pointer.previous or 'nothing'}; manifest {pointer.manifest_sha256}")
+
+
+@app.command()
+def rank(
+    user: Annotated[str, typer.Option(help="User, as in the contract's user column.")],
+    top: Annotated[int, typer.Option(min=1, help="How many items.")] = 10,
+    lane: LaneName = LIVE,
+    as_json: AsJson = False,
+) -> None:
+    """Rank the champion's catalogue for a user."""
+    from dataclasses import asdict
+
+    from widedeep.publishing.lanes import champion as current
+    from widedeep.publishing.releases import load_manifest
+    from widedeep.serving.ranking import rank as rank_for
+
+    with _workplace() as place:
+        found = current(place.store, lane)
+        if found is None:
+            raise OrderError(f"lane {lane}: nothing was promoted yet, so nothing can rank. Run `widedeep bootstrap` first.")
+        pointer, _ = found
+        manifest = load_manifest(place.store, pointer.release_id, published=True, expected_sha256=pointer.manifest_sha256)
+        ranking = rank_for(place.store, place.contract, manifest, user, top, place.folder())
+    if as_json:
+        out.print_json(json.dumps(asdict(ranking)))
+        return
+    if not ranking.known:
+        err.print(f"user {user} is in no learnt span: ranked by what the items alone tell", style="yellow")
+    table = Table("#", "item", "title", "score", title=f"user {user}, release {ranking.release_id}")
+    for place_, item in enumerate(ranking.items, 1):
+        table.add_row(str(place_), item.item, item.title or "", f"{item.score:.4f}")
+    out.print(table)
+
+
+@app.command()
+def demo(keep: Annotated[Path | None, typer.Option(help="Keep the store in this folder.")] = None) -> None:
+    """Three spans through the same steps, without Airflow: one promoted, one quarantined, one rejected."""
+    from widedeep.demo import demonstrate
+
+    with _logging(logging.WARNING):
+        demonstrate(out, dict(os.environ), keep)
+
+
+@sample_app.command()
+def fetch(folder: Annotated[Path, typer.Option(help="Where the three files go.")] = Path(".local/sample")) -> None:
+    """Download MovieLens-100k (inside the wheel of recbole 1.2.1), checked by SHA-256."""
+    from widedeep.data.movielens import fetch as fetch_sample
+
+    fetch_sample(folder)
+    out.print(f"sample: MovieLens-100k is in {folder}")
+
+
+@sample_app.command()
+def deliver(first: Annotated[Day, typer.Option("--from")], last: Annotated[Day, typer.Option("--to")]) -> None:
+    """Put the sample's spans into the landing area; those that are there stay as they are."""
+    from widedeep.steps import deliver_sample
+
+    with _workplace() as place:
+        delivered = deliver_sample(place, first.date(), last.date())
+    out.print(f"sample: {len(delivered)} spans are delivered" + (f", {delivered[0]} to {delivered[-1]}" if delivered else ": it is used up"))
+
+
+def main() -> None:
+    """Entry point: a known error is one clear message, never a stack trace."""
+    try:
+        app()
+    except UsageError as error:
+        _fail(error, 2)
+    except WidedeepError as error:
+        _fail(error, 1)
+
+
+def _fail(error: WidedeepError, status: int) -> None:
+    err.print("error:", style="bold red", end=" ")
+    err.print(str(error), markup=False, highlight=False, soft_wrap=True)
+    sys.exit(status)
+
+
+@contextmanager
+def _workplace() -> Iterator["Workplace"]:
+    from widedeep.steps import open_workplace
+
+    user = os.environ.get("USER") or str(os.getuid())
+    with _logging(logging.INFO), open_workplace(os.environ, actor=f"shell:{user}") as place:
+        yield place
+
+
+@contextmanager
+def _logging(level: int) -> Iterator[None]:
+    handler = RichHandler(level, console=err, show_path=False, show_level=False, highlighter=None)
+    logger = logging.getLogger("widedeep")
+    logger.setLevel(level)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def _print_json(found: Value | list[Value] | tuple[Value, ...]) -> None:
+    plain = found.model_dump(mode="json") if isinstance(found, Value) else [value.model_dump(mode="json") for value in found]
+    out.print_json(json.dumps(plain))
+
+
+def _rows(snapshot: object) -> str:
+    rows = getattr(snapshot, "rows", None)
+    return "" if rows is None else f"{rows:,}"
+
+
