@@ -189,12 +189,6 @@ class Contract(Section):
         return sha256(canonical_json(self.model_dump(mode="json", include={"user", "time", "label", "columns", "checks"})))
 
     @cached_property
-    def checks_digest(self) -> Digest:
-        """Digest of everything that validation looks at."""
-        looked_at = self.model_dump(mode="json", include={"user", "item", "time", "label", "columns", "checks"})
-        return sha256(canonical_json(looked_at))
-
-    @cached_property
     def split_digest(self) -> Digest:
         return sha256(self.split.model_dump_json().encode())
 

@@ -1,0 +1,221 @@
+"""The laws of the chain, walked through the real steps on a real store: order, one result per span, nothing valid lost."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+
+from widedeep.artifacts import LIVE, DryRunReport, Manifest, Verdict
+from widedeep.errors import OrderError, PermanentError
+from widedeep.publishing import lanes, releases
+from widedeep.steps import bootstrap, dry_run, gate, ingest, publish, readiness, run_span, settle, start, train, validate
+
+
+def manifest_of(chain, release) -> Manifest:
+    return releases.load_manifest(chain.place.store, release, published=True)
+
+
+def learnt(manifest: Manifest) -> list[tuple[int, str]]:
+    return [(part.span.day, part.part) for part in manifest.lineage.learnt]
+
+
+@pytest.fixture
+def begun(chain):
+    """A chain whose first three days are learnt by a bootstrap."""
+    for n in range(3):
+        chain.deliver(n)
+    chain.first = bootstrap(chain.place, chain.day(0), chain.day(2))
+    return chain
+
+
+def test_a_history_becomes_the_first_champion_and_every_span_of_it_is_settled(begun):
+    pointer, _ = lanes.champion(begun.place.store, LIVE)
+    assert pointer.release_id == begun.first.release
+    assert [o.result for o in lanes.outcomes(begun.place.store, LIVE)] == ["learnt", "learnt", "promoted"]
+    # Days 2 and 3 of March are past the pool window of one span; the held-out users of the 4th are not.
+    assert learnt(manifest_of(begun, pointer.release_id)) == [(2, "holdout"), (2, "train"), (3, "holdout"), (3, "train"), (4, "train")]
+
+
+def test_the_first_release_is_judged_by_absolute_checks_only_and_says_so(begun):
+    verdict = Verdict.from_bytes(begun.place.store.get(_only_verdict(begun, begun.first.release)).data)
+    assert verdict.absolute_checks_only
+    assert verdict.champion is None
+
+
+def test_a_daily_span_warm_starts_from_the_champion_and_learns_yesterdays_held_out_rows(begun):
+    begun.deliver(3)
+    progress = run_span(begun.place, begun.day(3))
+    manifest = manifest_of(begun, progress.release)
+    assert manifest.lineage.parent == begun.first.release
+    assert learnt(manifest) == [(4, "holdout"), (5, "train")]
+
+
+def test_running_a_settled_span_again_finds_its_outcome_and_writes_nothing(begun):
+    begun.deliver(3)
+    once = run_span(begun.place, begun.day(3))
+    before = list(begun.place.store.keys(""))
+    again = run_span(begun.place, begun.day(3))
+    assert (again.result, again.release) == (once.result, once.release)
+    assert list(begun.place.store.keys("")) == before
+
+
+def test_every_step_done_twice_gives_the_same_references(begun):
+    begun.deliver(3)
+    progress = start(begun.place, begun.day(3))
+    for step in (ingest, validate, train, dry_run, gate, publish):
+        after = step(begun.place, progress)
+        assert step(begun.place, progress) == after
+        progress = after
+    assert settle(begun.place, progress).result == settle(begun.place, progress).result
+
+
+def test_a_second_history_is_refused_and_the_first_is_found_again(begun):
+    assert bootstrap(begun.place, begun.day(0), begun.day(2)).release == begun.first.release
+    with pytest.raises(OrderError, match="empty lane"):
+        bootstrap(begun.place, begun.day(1), begun.day(2))
+
+
+def test_a_span_before_which_another_is_unsettled_is_not_trained(begun):
+    begun.deliver(4)
+    with pytest.raises(OrderError, match="2026-03-05 of lane live is unsettled: clear or run 2026-03-05 first"):
+        run_span(begun.place, begun.day(4))
+
+
+def test_a_span_that_nobody_delivers_is_settled_as_no_data_and_the_chain_goes_on(begun):
+    assert run_span(begun.place, begun.day(3)).result == "no data"
+    begun.deliver(4)
+    progress = run_span(begun.place, begun.day(4))
+    assert learnt(manifest_of(begun, progress.release)) == [(4, "holdout"), (6, "train")]
+
+
+def test_before_its_deadline_a_missing_span_is_waited_for(begun):
+    early = replace(begun.place, clock=lambda: datetime(2026, 3, 6, 1, tzinfo=UTC))
+    waiting = readiness(early, start(early, begun.day(3)))
+    assert waiting.until == datetime(2026, 3, 6, 6, tzinfo=UTC)
+    with pytest.raises(OrderError, match="nothing is delivered below"):
+        run_span(early, begun.day(3))
+    assert lanes.head(begun.place.store, LIVE) == begun.day(2)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda rows: rows.drop_columns("price"), "price"),
+        (lambda rows: rows.set_column(4, "price", pa.array(["dear"] * len(rows))), "price"),
+        (lambda rows: rows.slice(0, 0), "rows"),
+        (lambda rows: rows.set_column(7, "clicked", pa.array([True] * len(rows))), "label"),
+    ],
+    ids=["missing column", "wrong type", "empty", "one class"],
+)
+def test_a_damaged_span_is_quarantined_in_words_and_the_chain_goes_on_without_it(begun, damage, words):
+    begun.deliver(3, damage(begun.rows(3)))
+    assert run_span(begun.place, begun.day(3)).result == "quarantined"
+    outcome = lanes.outcomes(begun.place.store, LIVE)[-1]
+    assert any(words in reason for reason in outcome.reasons)
+    begun.deliver(4)
+    progress = run_span(begun.place, begun.day(4))
+    assert learnt(manifest_of(begun, progress.release)) == [(4, "holdout"), (6, "train")]
+
+
+def test_a_truncated_file_is_quarantined_and_stays_where_it_was_delivered(begun):
+    begun.deliver(3, data=b"PAR1 and then the cable broke")
+    assert run_span(begun.place, begun.day(3)).result == "quarantined"
+    assert "rows.parquet" in lanes.outcomes(begun.place.store, LIVE)[-1].reasons[0]
+    key = f"landing/{begun.day(3)}/rows.parquet"
+    assert begun.place.store.get(key).data == b"PAR1 and then the cable broke"
+
+
+def test_a_span_of_unseen_users_only_is_trained_and_judged(begun):
+    rows = begun.rows(3)
+    new = pa.array([f"new-{c}" for c in rows["customer"].to_pylist()])
+    begun.deliver(3, rows.set_column(0, "customer", new))
+    assert run_span(begun.place, begun.day(3)).decision in ("promote", "hold", "reject")
+
+
+def test_a_rejected_span_stays_pending_and_is_learnt_by_the_next_candidate(begun):
+    begun.deliver(3)
+    begun.deliver(4)
+    strict = replace(begun.place, contract=begun.place.contract.model_copy(update={"gate": _impossible(begun)}))
+    assert run_span(strict, begun.day(3)).result == "rejected"
+    pointer, _ = lanes.champion(begun.place.store, LIVE)
+    assert pointer.release_id == begun.first.release
+    progress = run_span(begun.place, begun.day(4))
+    assert learnt(manifest_of(begun, progress.release)) == [(4, "holdout"), (5, "holdout"), (5, "train"), (6, "train")]
+
+
+def test_a_rejected_candidate_is_never_published(begun):
+    begun.deliver(3)
+    strict = replace(begun.place, contract=begun.place.contract.model_copy(update={"gate": _impossible(begun)}))
+    progress = run_span(strict, begun.day(3))
+    assert progress.release is None
+    assert [r.release_id for r in releases.releases(begun.place.store)] == [begun.first.release]
+
+
+def test_a_held_span_is_settled_published_unpromoted_and_pending(begun):
+    begun.deliver(3)
+    timid = begun.place.contract.gate.model_copy(update={"min_users": 10_000})
+    place = replace(begun.place, contract=begun.place.contract.model_copy(update={"gate": timid}))
+    progress = run_span(place, begun.day(3))
+    assert progress.result == "held"
+    assert manifest_of(begun, progress.release)
+    assert lanes.champion(begun.place.store, LIVE)[0].release_id == begun.first.release
+
+
+def test_a_candidate_that_a_server_could_not_reproduce_is_rejected(begun):
+    begun.deliver(3)
+    progress = start(begun.place, begun.day(3))
+    for step in (ingest, validate, train):
+        progress = step(begun.place, progress)
+    report = DryRunReport(
+        release_id=progress.candidate.release_id,
+        manifest_sha256=progress.candidate.manifest_sha256,
+        failures=("scores differ from the trainer's by up to 3.00e-01",),
+    )
+    name = f"dry-run-{progress.candidate.manifest_sha256[:16]}"
+    releases.save_evidence(begun.place.store, progress.candidate.release_id, name, report)
+    progress = gate(begun.place, dry_run(begun.place, progress))
+    assert progress.decision == "reject"
+
+
+def test_no_gate_scores_a_row_that_either_model_trained_on(begun):
+    begun.deliver(3)
+    progress = run_span(begun.place, begun.day(3))
+    verdict = Verdict.from_bytes(begun.place.store.get(progress.verdict).data)
+    scored = {(p.span, p.digest, p.part) for p in verdict.holdout}
+    assert scored
+    assert not scored & manifest_of(begun, progress.release).seen()
+    assert not scored & manifest_of(begun, begun.first.release).seen()
+
+
+def test_a_span_behind_the_head_goes_to_a_lane_of_its_own_and_live_stays(begun):
+    begun.deliver(3)
+    begun.deliver(-1)
+    run_span(begun.place, begun.day(3))
+    live = lanes.champion(begun.place.store, LIVE)
+    progress = run_span(begun.place, begun.day(-1))
+    assert progress.lane == "replay-2026-03-01"
+    assert lanes.champion(begun.place.store, LIVE) == live
+
+
+def test_a_history_without_a_usable_span_says_so_and_settles_nothing(chain):
+    with pytest.raises(PermanentError, match="no usable span"):
+        bootstrap(chain.place, chain.day(0), chain.day(1))
+    assert lanes.outcomes(chain.place.store, LIVE) == ()
+
+
+def test_daily_spans_wait_for_the_history(chain):
+    expecting = chain.place.settings.model_copy(update={"history_start": chain.day(0)})
+    place = replace(chain.place, settings=expecting)
+    chain.deliver(3)
+    assert "history is not learnt yet" in readiness(place, start(place, chain.day(3))).reason
+
+
+def _impossible(chain):
+    return chain.place.contract.gate.model_copy(update={"auc_at_least": 1.0})
+
+
+def _only_verdict(chain, release: str) -> str:
+    (key,) = [key for key in chain.place.store.keys(f"evidence/{release}/") if "verdict" in key]
+    return key
+
