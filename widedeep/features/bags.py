@@ -1,0 +1,64 @@
+"""A bag holds any number of entries per row as one flat array. Taking and slicing rows never changes an entry.
+
+`B` rows, `N` entries of all rows together.
+
+    rows     [7, 9]  []  [7]
+    flat     7 9 7              (N,)
+    offsets  0 2 2 3            (B+1,)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int64s = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Bag:
+    """`flat` (N,) int64 entries; row i owns `flat[offsets[i]:offsets[i + 1]]`."""
+
+    flat: Int64s
+    offsets: Int64s
+
+    def lengths(self) -> Int64s:
+        """(B,) int64 entries per row."""
+        return np.diff(self.offsets)
+
+    def row_of(self) -> Int64s:
+        """(N,) int64: the row that each entry belongs to."""
+        return np.repeat(np.arange(len(self.offsets) - 1), self.lengths())
+
+    def slice(self, start: int, stop: int) -> Bag:
+        """Rows [start, stop), as views of this bag's entries."""
+        return Bag(self.flat[self.offsets[start] : self.offsets[stop]], self.offsets[start : stop + 1] - self.offsets[start])
+
+    def take(self, order: Int64s) -> Bag:
+        """The rows of `order`, in that order."""
+        lengths = self.lengths()[order]
+        offsets = offsets_of(lengths)
+        within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
+        return Bag(self.flat[np.repeat(self.offsets[order], lengths) + within], offsets)
+
+    def where(self, keep: NDArray[np.bool_]) -> Bag:
+        """Only the entries for which `keep` (N,) holds; every row stays."""
+        kept_before = np.concatenate([[0], np.cumsum(keep)])
+        return Bag(self.flat[keep], kept_before[self.offsets])
+
+
+def offsets_of(lengths: Int64s) -> Int64s:
+    """(B,) lengths to (B+1,) offsets."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
+
+
+def side_by_side(bags: Sequence[Bag], rows: int) -> Bag:
+    """One bag whose row i holds the entries of every bag's row i, in the order of `bags`."""
+    if not bags:
+        return Bag(np.empty(0, np.int64), np.zeros(rows + 1, np.int64))
+    order = np.argsort(np.concatenate([bag.row_of() for bag in bags]), kind="stable")
+    lengths = np.sum([bag.lengths() for bag in bags], axis=0)
+    return Bag(np.concatenate([bag.flat for bag in bags])[order], offsets_of(lengths))

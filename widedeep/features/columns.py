@@ -1,0 +1,85 @@
+"""How a delivered column becomes keys: one canonical string per value, the same in every span, on every machine.
+
+Integers are written in decimal, booleans as `true` and `false`, numbers as Arrow prints them. A missing value is the null key, a
+value of its own; a missing list is a bag of one missing value, an empty list an empty bag.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from widedeep.artifacts import Value
+from widedeep.data.contract import Contract
+from widedeep.errors import ContractError
+from widedeep.features.bags import Bag
+
+
+class Features(Value):
+    """What a model reads, and in which order: names sorted within each role."""
+
+    categorical: tuple[str, ...] = ()
+    multivalent: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
+    crosses: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, contract: Contract) -> Features:
+        return cls(
+            categorical=contract.with_role("categorical"),
+            multivalent=contract.with_role("multivalent"),
+            numeric=contract.with_role("numeric"),
+            crosses=tuple(sorted({cross.of for cross in contract.crosses})),
+        )
+
+
+def cross_name(sides: tuple[str, str]) -> str:
+    return f"AND({sides[0]},{sides[1]})"
+
+
+@dataclass(frozen=True)
+class Keys:
+    """One feature of B rows. `unique` are its distinct keys, null among them if a value is missing; `bag` indexes `unique`."""
+
+    unique: pa.Array
+    bag: Bag
+
+
+def read_column(table: pa.Table, name: str) -> pa.Array:
+    """One column as a single array.
+
+    Raises:
+        ContractError: the rows lack the column.
+    """
+    if name not in table.column_names:
+        raise ContractError(
+            f"column {name!r}: the model reads it, the rows have only {', '.join(table.column_names) or 'no columns'}. "
+            "Deliver the column, or train a model from a contract without it."
+        )
+    column = table.column(name).combine_chunks()
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def categorical_keys(table: pa.Table, name: str) -> Keys:
+    """Keys of a column with one value per row."""
+    column = read_column(table, name)
+    return _keys(column, np.arange(len(column) + 1))
+
+
+def multivalent_keys(table: pa.Table, name: str) -> Keys:
+    """Keys of a column with a list of values per row."""
+    column = read_column(table, name)
+    column = pc.coalesce(column, pa.scalar([None], column.type))
+    return _keys(column.flatten(), column.offsets.to_numpy().astype(np.int64) - column.offsets[0].as_py())
+
+
+def _keys(values: pa.Array, offsets: np.ndarray) -> Keys:
+    encoded = values.dictionary_encode(null_encoding="encode")
+    # Casting the distinct values only: a column has far fewer of them than rows.
+    strings = encoded.dictionary.cast(pa.string())
+    distinct = strings.dictionary_encode(null_encoding="encode")
+    codes = distinct.indices.to_numpy()[encoded.indices.to_numpy()]
+    return Keys(distinct.dictionary, Bag(codes.astype(np.int64), offsets.astype(np.int64)))

@@ -1,0 +1,134 @@
+"""Encoding is pure: equal rows and vocabularies give equal numbers, whatever rows stand around them. Nothing is learnt here.
+
+`B` rows, `F` categorical features, `M` multivalent features, `K` numeric features, `V` rows of `values`, `C` rows of `crosses`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from widedeep.artifacts import Value
+from widedeep.data.contract import Contract
+from widedeep.errors import ContractError
+from widedeep.features.bags import Bag, Int64s, side_by_side
+from widedeep.features.columns import Features, cross_name, read_column
+from widedeep.features.growth import Vocabularies, keys_of, pairs_of, value_rows
+from widedeep.features.quantiles import Quantiles, transform
+
+
+@dataclass(frozen=True)
+class EncodedBatch:
+    """Rows as the model reads them.
+
+    rows: (B, F) int64 rows of the embedding table, one per categorical feature.
+    bags: M bags of rows of the embedding table.
+    dense: (B, 2K) float32 quantiles and missing indicators.
+    wide: one bag of the wide part's rows: a value's own row, or V plus a cross's row.
+    labels: (B,) float32 0 or 1; None when serving.
+    sizes: (V, C) of the vocabularies that encoded it.
+    """
+
+    rows: Int64s
+    bags: tuple[Bag, ...]
+    dense: NDArray[np.float32]
+    wide: Bag
+    labels: NDArray[np.float32] | None
+    sizes: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def slice(self, start: int, stop: int) -> EncodedBatch:
+        """Rows [start, stop), as views."""
+        labels = None if self.labels is None else self.labels[start:stop]
+        bags = tuple(bag.slice(start, stop) for bag in self.bags)
+        wide = self.wide.slice(start, stop)
+        return EncodedBatch(self.rows[start:stop], bags, self.dense[start:stop], wide, labels, self.sizes)
+
+    def take(self, order: Int64s | range) -> EncodedBatch:
+        """The rows of `order`, in that order."""
+        index = np.asarray(order, np.int64)
+        labels = None if self.labels is None else self.labels[index]
+        bags = tuple(bag.take(index) for bag in self.bags)
+        return EncodedBatch(self.rows[index], bags, self.dense[index], self.wide.take(index), labels, self.sizes)
+
+
+class Coverage(Value):
+    """The limit of memorisation: the share of values out of the vocabulary and of crosses without a row; None of none."""
+
+    oov_share: float | None
+    unseen_cross_share: float | None
+
+
+def encode(table: pa.Table, vocabularies: Vocabularies, quantiles: Quantiles, contract: Contract) -> EncodedBatch:
+    """Encode rows for the model that the vocabularies belong to; labels only if the rows have the contract's label column.
+
+    The features are the vocabularies' own, so that an older model reads what it was trained on under a newer contract.
+
+    Raises:
+        ContractError: the rows lack a column that the model reads, or a label is missing.
+    """
+    features = vocabularies.features
+    known = value_rows(vocabularies.values, keys_of(table, features))
+    crosses = [_cross_rows(vocabularies, cross_name(sides), keys) for sides, keys in pairs_of(known, features).items()]
+    oov = vocabularies.values.oov_rows()
+    rows = {name: Bag(np.where(bag.flat < 0, oov[name], bag.flat), bag.offsets) for name, bag in known.items()}
+    has_labels = contract.label.column in table.column_names
+    return EncodedBatch(
+        rows=_columns([rows[name].flat for name in features.categorical], table.num_rows),
+        bags=tuple(rows[name] for name in features.multivalent),
+        dense=transform(quantiles, table, features.numeric),
+        wide=side_by_side([*rows.values(), *crosses], table.num_rows),
+        labels=labels(table, contract) if has_labels else None,
+        sizes=(len(vocabularies.values), len(vocabularies.crosses)),
+    )
+
+
+def labels(table: pa.Table, contract: Contract) -> NDArray[np.float32]:
+    """(B,) float32: 1 for a positive example, 0 for a negative one.
+
+    Raises:
+        ContractError: a label is missing.
+    """
+    column = read_column(table, contract.label.column)
+    if column.null_count:
+        raise ContractError(
+            f"label {contract.label.column!r}: {column.null_count} of {len(column)} rows have none; wanted one in each. "
+            "Drop those rows before delivery."
+        )
+    limit = contract.label.at_least
+    positive = column.cast(pa.float32()) if limit is None else pc.greater_equal(column, limit).cast(pa.float32())
+    values: NDArray[np.float32] = positive.to_numpy(zero_copy_only=False)
+    return values
+
+
+def coverage(encoded: EncodedBatch, vocabularies: Vocabularies) -> Coverage:
+    """How much of these rows the vocabularies know."""
+    entries = np.concatenate([encoded.rows.ravel(), *(bag.flat for bag in encoded.bags)])
+    unknown = np.isin(entries, list(vocabularies.values.oov_rows().values()))
+    pairs = sum(_pair_count(encoded, vocabularies.features, sides) for sides in vocabularies.features.crosses)
+    found = int((encoded.wide.flat >= encoded.sizes[0]).sum())
+    return Coverage(
+        oov_share=round(float(unknown.mean()), 6) if len(entries) else None,
+        unseen_cross_share=round(1 - found / pairs, 6) if pairs else None,
+    )
+
+
+def _cross_rows(vocabularies: Vocabularies, name: str, keys: Bag) -> Bag:
+    rows = vocabularies.crosses.lookup(name, pa.array(keys.flat, pa.int64()))
+    return Bag(rows + len(vocabularies.values), keys.offsets).where(rows >= 0)
+
+
+def _columns(columns: list[Int64s], rows: int) -> Int64s:
+    return np.stack(columns, axis=1) if columns else np.empty((rows, 0), np.int64)
+
+
+def _pair_count(encoded: EncodedBatch, features: Features, sides: tuple[str, str]) -> int:
+    one_each = np.ones(len(encoded), np.int64)
+    lengths = {name: bag.lengths() for name, bag in zip(features.multivalent, encoded.bags, strict=True)}
+    return int((lengths.get(sides[0], one_each) * lengths.get(sides[1], one_each)).sum())

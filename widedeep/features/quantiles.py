@@ -1,0 +1,76 @@
+"""Numeric values become their quantile in [0, 1] (Cheng et al. 2016, §4.1). Boundaries are fitted once and frozen for the chain:
+moving them would shift every deep input under old weights.
+
+`B` rows, `K` numeric features, `Q` quantiles.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field
+
+from widedeep.artifacts import Value
+from widedeep.features.columns import read_column
+
+Float64s = NDArray[np.float64]
+
+
+class Quantiles(Value):
+    """Q-1 non-decreasing boundaries of each fitted feature. A feature without any value so far has none yet."""
+
+    boundaries: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+
+
+def fit(quantiles: Quantiles, table: pa.Table, names: tuple[str, ...], count: int) -> Quantiles:
+    """Fit the features that have no boundaries yet; the others stay as they are. `count` is Q."""
+    fitted = dict(quantiles.boundaries)
+    for name in names:
+        values = _present(numbers(table, name))
+        if name not in fitted and len(values):
+            # inverted_cdf: boundaries are values that occur, so ties stay in one quantile.
+            cuts = np.quantile(values, np.arange(1, count) / count, method="inverted_cdf")
+            fitted[name] = tuple(float(cut) for cut in cuts)
+    return Quantiles(boundaries=fitted)
+
+
+def transform(quantiles: Quantiles, table: pa.Table, names: tuple[str, ...]) -> NDArray[np.float32]:
+    """(B, 2K) float32: for each feature its quantile, and 1 where it is missing (null or NaN; the quantile is then 0)."""
+    dense = np.zeros((table.num_rows, 2 * len(names)), np.float32)
+    for k, name in enumerate(names):
+        values = numbers(table, name)
+        cuts = np.asarray(quantiles.boundaries.get(name, ()))
+        missing = np.isnan(values)
+        dense[:, 2 * k] = np.where(missing, 0.0, np.searchsorted(cuts, values, side="right") / max(len(cuts), 1))
+        dense[:, 2 * k + 1] = missing
+    return dense
+
+
+def drift(quantiles: Quantiles, table: pa.Table, names: tuple[str, ...]) -> dict[str, float]:
+    """How far each feature's quantiles are from uniform: the distribution function's largest distance from the frozen boundaries.
+
+    0 on the rows that the boundaries were fitted on, ties or not; close to 1 where all values left the old range.
+    """
+    known = [name for name in names if name in quantiles.boundaries]
+    return {name: _distance(np.asarray(quantiles.boundaries[name]), _present(numbers(table, name))) for name in known}
+
+
+def numbers(table: pa.Table, name: str) -> Float64s:
+    """(B,) float64 with NaN for missing."""
+    values: Float64s = read_column(table, name).cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return values
+
+
+def _present(values: Float64s) -> Float64s:
+    return values[~np.isnan(values)]
+
+
+def _distance(cuts: Float64s, values: Float64s) -> float:
+    if not len(values):
+        return 0.0
+    ordered = np.sort(values)
+    wanted = np.arange(1, len(cuts) + 1) / (len(cuts) + 1)
+    up_to = np.searchsorted(ordered, cuts, side="right") / len(ordered)
+    below = np.searchsorted(ordered, cuts, side="left") / len(ordered)
+    return float(np.max(np.maximum(wanted - up_to, below - wanted), initial=0.0).round(6))

@@ -1,0 +1,100 @@
+"""One forward pass for the trainer, the dry run and ranking. A row's score depends on that row alone, up to rounding (< 1e-6).
+
+`B` rows, `F` categorical and `M` multivalent features, `K` numeric features, `D` embedding width, `V` values, `C` crosses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from widedeep.errors import IntegrityError
+from widedeep.features.bags import Bag
+from widedeep.features.encoding import EncodedBatch
+from widedeep.model.bundle import Bundle, Tensors
+
+SCORING_BATCH = 512
+
+
+def scores(bundle: Bundle, encoded: EncodedBatch) -> NDArray[np.float64]:
+    """(B,) float64 probabilities.
+
+    Raises:
+        IntegrityError: the rows were encoded by other vocabularies than the bundle's.
+    """
+    require_own(bundle, encoded)
+    starts = range(0, len(encoded), SCORING_BATCH)
+    with torch.inference_mode():
+        wide = wide_table(bundle.weights)
+        batches = [_logits(bundle, wide, encoded.slice(start, min(start + SCORING_BATCH, len(encoded)))) for start in starts]
+    logits = torch.cat(batches).to(torch.float64) if batches else torch.empty(0, dtype=torch.float64)
+    probabilities: NDArray[np.float64] = torch.sigmoid(logits).numpy()
+    return probabilities
+
+
+def wide_table(tensors: Tensors, state: str = "") -> torch.Tensor | None:
+    """(V + C,) weights of values, then of crosses (or their FTRL `state`, ".z" or ".n"); None if the wide part is off."""
+    if "wide.values" not in tensors and f"wide.values{state}" not in tensors:
+        return None
+    return torch.cat([tensors[f"wide.values{state}"], tensors[f"wide.crosses{state}"]])
+
+
+def wide_logits(table: torch.Tensor, entries: Bag) -> torch.Tensor:
+    """(B,) float32: each row's sum of its entries' weights in `table` (V + C,)."""
+    totals = torch.zeros(len(entries.offsets) - 1)
+    return totals.index_add_(0, torch.from_numpy(entries.row_of()), table[torch.from_numpy(entries.flat)])
+
+
+def deep_logits(
+    embedding: torch.Tensor,
+    rows: torch.Tensor,
+    bags: Sequence[tuple[torch.Tensor, torch.Tensor]],
+    dense: torch.Tensor,
+    layers: Tensors,
+) -> torch.Tensor:
+    """(B,) float32 without the bias.
+
+    embedding (·, D); rows (B, F) and the bags' (flat, offsets) index it; dense (B, 2K).
+    A bag is mean-pooled, an empty one gives zeros.
+    """
+    univalent = functional.embedding(rows, embedding).flatten(1)
+    pooled = [functional.embedding_bag(flat, embedding, offsets, mode="mean", include_last_offset=True) for flat, offsets in bags]
+    x = torch.cat([univalent, *pooled, dense], dim=1)
+    for i in range(sum(name.endswith(".bias") for name in layers)):
+        x = functional.relu(functional.linear(x, layers[f"hidden.{i}.weight"], layers[f"hidden.{i}.bias"]))
+    return functional.linear(x, layers["output.weight"]).squeeze(1)
+
+
+def deep_layers(weights: Tensors) -> dict[str, torch.Tensor]:
+    """The fully connected layers, without their optimizer's state; empty if the deep part is off."""
+    names = [name for name in weights if name.startswith(("hidden.", "output.")) and not name.endswith(".accumulator")]
+    return {name: weights[name] for name in names}
+
+
+def bag_tensors(bags: Sequence[Bag]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    return [(torch.from_numpy(bag.flat), torch.from_numpy(bag.offsets)) for bag in bags]
+
+
+def require_own(bundle: Bundle, encoded: EncodedBatch) -> None:
+    """Raises IntegrityError if the rows were encoded by other vocabularies than the bundle's."""
+    own = len(bundle.vocabularies.values), len(bundle.vocabularies.crosses)
+    if encoded.sizes != own:
+        raise IntegrityError(
+            f"rows were encoded by vocabularies of {encoded.sizes} values and crosses, the bundle has {own}. "
+            "Encode them with the bundle's own vocabularies."
+        )
+
+
+def _logits(bundle: Bundle, wide: torch.Tensor | None, batch: EncodedBatch) -> torch.Tensor:
+    logits = bundle.weights["bias"].expand(len(batch))
+    if wide is not None:
+        logits = logits + wide_logits(wide, batch.wide)
+    if "embedding" in bundle.weights:
+        rows, dense = torch.from_numpy(batch.rows), torch.from_numpy(batch.dense)
+        layers = deep_layers(bundle.weights)
+        logits = logits + deep_logits(bundle.weights["embedding"], rows, bag_tensors(batch.bags), dense, layers)
+    return logits

@@ -1,0 +1,121 @@
+"""A candidate is the parent that has learnt some parts once, in date order. Equal inputs give an equal candidate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from widedeep.artifacts import Part, Value
+from widedeep.data.contract import Contract
+from widedeep.features.columns import Features
+from widedeep.features.encoding import Coverage, coverage, encode
+from widedeep.features.growth import Vocabularies, grow
+from widedeep.features.quantiles import Quantiles, drift, fit
+from widedeep.model.bundle import Bundle
+from widedeep.training.loop import retrain
+from widedeep.training.warm_start import WarmStartReport, warm_start
+
+Tables = Sequence[tuple[Part, pa.Table]]
+OnProgress = Callable[[int, int], None]
+
+
+class PartReport(Value):
+    """One part as it was learnt.
+
+    log_loss: progressive, each row predicted before it was learnt; None without rows.
+    coverage: what the parent's vocabularies knew of it.
+    drift: how far its numeric features are from uniform over the frozen quantiles.
+    """
+
+    part: Part
+    rows: int
+    log_loss: float | None
+    coverage: Coverage
+    drift: dict[str, float]
+
+
+class TrainingReport(Value):
+    """What training did. It holds no times: equal inputs give an equal report."""
+
+    rows: int
+    steps: int
+    log_loss: float | None
+    warm_start: WarmStartReport
+    parts: tuple[PartReport, ...]
+
+
+def train_candidate(
+    parent: Bundle | None, parts: Tables, contract: Contract, seed: int, on_progress: OnProgress
+) -> tuple[Bundle, TrainingReport]:
+    """Grow, warm-start, and learn each part once, in date order. `on_progress(rows learnt, rows in all)` hears of each batch.
+
+    Raises:
+        ContractError: rows lack a column that the contract names, or a label.
+        UsageError: the parent was loaded to score, without its optimizer's state.
+    """
+    ordered = sorted(parts, key=lambda item: (item[0].span, item[0].part, item[0].digest))
+    vocabularies, quantiles = _prepared(parent, ordered, contract)
+    bundle, warm = warm_start(parent, vocabularies, quantiles, contract, seed)
+    meter = _Meter(sum(table.num_rows for _, table in ordered), on_progress)
+    reports = []
+    for part, table in ordered:
+        meter.start_part()
+        encoded = encode(table, vocabularies, quantiles, contract)
+        bundle = retrain(bundle, encoded, contract.training, _shuffle_seed(seed, part), meter.hear)
+        known, drifted = _coverage(parent, table, contract, part), drift(quantiles, table, vocabularies.features.numeric)
+        reports.append(PartReport(part=part, rows=len(encoded), log_loss=meter.part_loss(), coverage=known, drift=drifted))
+    loss = _mean(math.fsum(meter.losses), meter.rows)
+    return bundle, TrainingReport(rows=meter.rows, steps=len(meter.losses), log_loss=loss, warm_start=warm, parts=tuple(reports))
+
+
+def _prepared(parent: Bundle | None, ordered: Tables, contract: Contract) -> tuple[Vocabularies, Quantiles]:
+    """The parent's vocabularies grown by every part, and its quantiles with boundaries for features that had none."""
+    vocabularies = Vocabularies.empty() if parent is None else parent.vocabularies
+    quantiles = Quantiles() if parent is None else parent.quantiles
+    for part, table in ordered:
+        vocabularies = grow(vocabularies, table, contract, part.span)
+    if ordered:
+        numeric, rows = contract.with_role("numeric"), [table for _, table in ordered]
+        quantiles = fit(quantiles, pa.concat_tables(rows, promote_options="default"), numeric, contract.model.quantiles)
+    return vocabularies, quantiles
+
+
+def _coverage(parent: Bundle | None, table: pa.Table, contract: Contract, part: Part) -> Coverage:
+    """Coverage by the parent's vocabularies, of the features that the contract names now."""
+    features = Features.of(contract)
+    known = Vocabularies.empty() if parent is None else parent.vocabularies
+    values = known.values.with_oov([*features.categorical, *features.multivalent], part.span)
+    known = replace(known, values=values, features=features)
+    return coverage(encode(table, known, Quantiles(), contract), known)
+
+
+def _shuffle_seed(seed: int, part: Part) -> int:
+    return int(np.random.SeedSequence([seed, part.span.toordinal()]).generate_state(1)[0])
+
+
+class _Meter:
+    """Counts rows and progressive losses as they come in."""
+
+    def __init__(self, total: int, on_progress: OnProgress) -> None:
+        self.rows, self.losses = 0, list[float]()
+        self._total, self._on_progress = total, on_progress
+        self.start_part()
+
+    def start_part(self) -> None:
+        self._start = self.rows, len(self.losses)
+
+    def hear(self, rows: int, loss: float) -> None:
+        self.rows += rows
+        self.losses.append(loss)
+        self._on_progress(self.rows, self._total)
+
+    def part_loss(self) -> float | None:
+        return _mean(math.fsum(self.losses[self._start[1] :]), self.rows - self._start[0])
+
+
+def _mean(total: float, count: int) -> float | None:
+    return total / count if count else None

@@ -1,0 +1,30 @@
+"""What the bytes of a model depend on beside its inputs: the numeric profile and the library's own sources (second law)."""
+
+import hashlib
+from pathlib import Path
+
+import torch
+
+import widedeep
+from widedeep.artifacts import Digest, NumericProfile
+
+
+def numeric_profile(threads: int) -> NumericProfile:
+    """How this process computes. `threads` is the contract's, since the loop sets it."""
+    return NumericProfile(
+        precision="float32",
+        instruction_set=torch.backends.cpu.get_cpu_capability(),
+        threads=threads,
+        engine="torch",
+        torch=torch.__version__,
+    )
+
+
+def source_digest() -> Digest:
+    """SHA-256 over the names and bytes of every .py file of the installed library, in order of their names."""
+    root = Path(widedeep.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py"), key=lambda path: path.relative_to(root).as_posix()):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(root).as_posix()}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
