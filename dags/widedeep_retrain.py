@@ -1,0 +1,82 @@
+"""
+### One span, from delivery to champion
+
+Each day one delivered batch (a *span*) becomes a candidate model, which replaces the champion only if it is good enough.
+
+    ingest ─▶ validate ─▶ train ─▶ dry_run ─▶ gate ─▶ publish ─▶ settle
+    snapshot   checks      warm     a fresh    same     release    the outcome, written once; runs
+                           start    process    rows     pointer    after all, and fails if a step failed
+
+| what happened | ingest | validate | train | dry_run | gate | publish | settle | run |
+|---|---|---|---|---|---|---|---|---|
+| promoted, held or rejected | success | success | success | success | success | success | success | success |
+| quarantined: bad data | success | success | skipped | skipped | skipped | skipped | success | success |
+| quarantined: unreadable files | success | skipped | skipped | skipped | skipped | skipped | success | success |
+| no data until the deadline | success | skipped | skipped | skipped | skipped | skipped | success | success |
+| settled already | success | skipped | skipped | skipped | skipped | skipped | success | success |
+| a fault, say in train | success | success | failed | upstream_failed | upstream_failed | upstream_failed | failed | failed |
+
+Green means that the work was done, not that the model was promoted: the verdict and its reasons are the last line in the log of
+`gate`, and `settle` pushes the result (XCom `result`). `widedeep releases` lists them all.
+
+**While the delivery is late** `ingest` is *deferred*: it holds no worker, and gives up at the contract's deadline ("no data").
+
+**After a fault** mend what the failed task's log names, then clear that task with *Downstream*. Every step finds what it
+already did, so nothing is done or published twice.
+
+**By hand**: trigger with `{"span": "2026-11-20"}` to run one span, and with `"lane"` to write to another lane than `live`.
+The same from a shell: `widedeep run --span 2026-11-20`.
+"""
+
+import os
+from datetime import timedelta
+
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param, chain
+from widedeep_airflow.operators import IngestOperator, SettleOperator, StepOperator
+from widedeep_airflow.spans import frozen_start
+
+settings, start = frozen_start(os.environ)
+
+with DAG(
+    "widedeep_retrain",
+    description="Ingest, validate, warm-start retrain, rehearse, gate and publish one span a day",
+    doc_md=__doc__,
+    schedule=CronDataIntervalTimetable("@daily", timezone="UTC"),
+    start_date=start,
+    catchup=True,
+    max_active_runs=1,
+    default_args={
+        "retries": 3,
+        "retry_delay": timedelta(seconds=30),  # with doubling, four to seven minutes in all: a store's restart or failover
+        "retry_exponential_backoff": 2,
+        "max_retry_delay": timedelta(minutes=10),
+        "execution_timeout": timedelta(minutes=30),
+    },
+    params={
+        "span": Param(
+            None,
+            type=["string", "null"],
+            format="date",
+            title="Span",
+            description="The day to run. Empty: the run's data interval.",
+        ),
+        "lane": Param(
+            None,
+            type=["string", "null"],
+            pattern="^[a-z0-9][a-z0-9-]{0,62}$",
+            title="Lane",
+            description="Empty: live for a span after the live head, else a lane of its own.",
+        ),
+    },
+    tags=["widedeep"],
+) as dag:
+    ingest = IngestOperator(task_id="ingest")
+    validate = StepOperator(step="validate")
+    train = StepOperator(step="train", execution_timeout=timedelta(hours=4))
+    dry_run = StepOperator(step="dry_run")
+    gate = StepOperator(step="gate")
+    publish = StepOperator(step="publish")
+    settle = SettleOperator(task_id="settle")
+
+    chain(ingest, validate, train, dry_run, gate, publish)
+    [ingest, validate, train, dry_run, gate, publish] >> settle

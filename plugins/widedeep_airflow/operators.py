@@ -1,0 +1,101 @@
+"""Thin operators: `execute` loads, calls one step of the library, which logs its story, and returns what the step added.
+
+States say whether the work was done, never what the data or the gate said: outcomes are values and never fail a task, a step of a
+span that is over is skipped, only faults fail. The table of states is in docs/adr/0001-run-and-task-states.md.
+"""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.sdk import BaseOperator, TriggerRule
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from widedeep_airflow.library import opened, permanent_faults_fail_at_once
+from widedeep_airflow.progress import STEPS, added, collect, why_over
+from widedeep_airflow.spans import span_of
+from widedeep_airflow.triggers import DeliveryTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from widedeep.artifacts import Waiting
+
+FINE = ("success", "skipped")
+A_WEEK = timedelta(days=7)
+
+
+class StepOperator(BaseOperator):
+    """One step between `ingest` and `settle`. Skipped when the span is over: settled already, quarantined, or without data."""
+
+    def __init__(self, *, step: str, task_id: str | None = None, **kwargs: Any):
+        super().__init__(task_id=task_id or step, **kwargs)
+        self.step = step
+
+    def execute(self, context: "Context") -> dict[str, Any]:
+        with opened(context) as (steps, place):
+            before = collect(context["ti"], STEPS[: STEPS.index(self.step)])
+            if before.over:
+                raise AirflowSkipException(f"{before.span}: nothing to do: {why_over(before)}")
+            return added(before, getattr(steps, self.step)(place, before))
+
+
+class IngestOperator(BaseOperator):
+    """The first step. Where nothing was delivered yet it waits in the triggerer, which holds no worker.
+
+    `patience` bounds a wait that has no deadline of its own, such as the one for a person who starts the bootstrap.
+    """
+
+    def __init__(self, *, poll_s: float = 5.0, patience: timedelta = A_WEEK, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.poll_s = poll_s
+        self.patience = patience
+
+    def execute(self, context: "Context") -> dict[str, Any]:
+        with opened(context) as (steps, place):
+            start = steps.start(place, span_of(context), context["params"].get("lane"))
+            waiting = None if start.over else steps.readiness(place, start)
+            if waiting is not None:
+                self._wait(waiting, start.lane)
+            return added(None, start if start.over else steps.ingest(place, start))
+
+    def resume(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        """Look again: between the trigger's news and now the world may have moved."""
+        return self.execute(context)
+
+    def _wait(self, waiting: "Waiting", lane: str) -> NoReturn:
+        until = waiting.until.isoformat() if waiting.until else None
+        self.log.info("%s: waits until %s: %s", waiting.span, until or "it happens", waiting.reason)
+        trigger = DeliveryTrigger(waiting.span.isoformat(), lane, until, self.poll_s)
+        self.defer(trigger=trigger, method_name=self.resume.__name__, timeout=None if until else self.patience)
+
+
+class SettleOperator(BaseOperator):
+    """Writes the span's outcome after all steps. If one failed it settles nothing and fails too: a fault is never green."""
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(trigger_rule=TriggerRule.ALL_DONE, **kwargs)
+
+    def execute(self, context: "Context") -> dict[str, Any]:
+        states = self._states(context)
+        if broken := [step for step in STEPS if states.get(step) not in FINE]:
+            with permanent_faults_fail_at_once():
+                raise AirflowFailException(unsettled(context, broken, states))
+        with opened(context) as (steps, place):
+            before = collect(context["ti"], [step for step in STEPS if states[step] == "success"])
+            return added(before, steps.settle(place, before))
+
+    def _states(self, context: "Context") -> dict[str, str | None]:
+        ti = context["ti"]
+        found = ti.get_task_states(dag_id=ti.dag_id, task_ids=list(STEPS), run_ids=[ti.run_id])
+        states: dict[str, str | None] = found.get(ti.run_id, {})
+        return states
+
+
+def unsettled(context: "Context", broken: list[str], states: dict[str, str | None]) -> str:
+    """Which step broke, and what a person does next."""
+    first = next((step for step in broken if states.get(step) == "failed"), broken[0])
+    return (
+        f"span {span_of(context)} stays unsettled: {first} is {states.get(first) or 'without a state'}, wanted success. "
+        f"Mend what its log names, then clear {first} with Downstream in run {context['run_id']}. "
+        "Then clear the failed runs of later spans, the oldest first: they don't start again by themselves."
+    )

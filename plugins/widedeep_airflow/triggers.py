@@ -1,0 +1,60 @@
+"""Waiting for a late delivery without holding a worker. The triggerer asks again and again; the library knows the deadline.
+
+Stored triggers outlive an upgrade: an argument, once here, stays, and a new one gets a default.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from widedeep.artifacts import Progress, Waiting
+from widedeep.errors import PermanentError, WidedeepError
+
+
+class DeliveryTrigger(BaseTrigger):
+    """Fires when `readiness` says that `ingest` may go on: the data are there, or the deadline has passed.
+
+    Nothing is kept between polls, so a triggerer that restarts goes on where it was. While the store does not answer, it waits
+    on, but not beyond `until` (ISO time; None: there is no deadline): then `ingest` itself meets the fault, and is retried or
+    failed like every task.
+    """
+
+    def __init__(self, span: str, lane: str, until: str | None = None, poll_s: float = 5.0):
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.span = span
+        self.lane = lane
+        self.until = until
+        self.poll_s = poll_s
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        arguments = {"span": self.span, "lane": self.lane, "until": self.until, "poll_s": self.poll_s}
+        return f"{__name__}.{type(self).__name__}", arguments
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        told = None
+        while (reason := await asyncio.to_thread(self.reason_to_wait)) is not None:
+            if reason != told:
+                self.log.info("%s: waits: %s", self.span, reason)
+                told = reason
+            await asyncio.sleep(self.poll_s)
+        yield TriggerEvent({"span": self.span})  # type: ignore[no-untyped-call]
+
+    def reason_to_wait(self) -> str | None:
+        """Why `ingest` can't go on yet, or None."""
+        try:
+            waiting = self._readiness()
+        except PermanentError:
+            return None
+        except WidedeepError as fault:
+            return None if self.until and datetime.now(UTC) >= datetime.fromisoformat(self.until) else str(fault)
+        return waiting.reason if waiting else None
+
+    def _readiness(self) -> Waiting | None:
+        from widedeep import steps  # noqa: PLC0415  (imported in the thread, so that the event loop never waits for it)
+
+        with steps.open_workplace(os.environ, actor="airflow:triggerer") as place:
+            return steps.readiness(place, Progress(span=date.fromisoformat(self.span), lane=self.lane))
