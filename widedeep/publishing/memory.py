@@ -1,0 +1,61 @@
+"""An object store in this process's memory, for tests: the same answers as S3, at once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Lock
+
+from widedeep.artifacts import FileRef, sha256
+from widedeep.errors import StaleError
+from widedeep.publishing.store import Blob
+from widedeep.publishing.transfer import check_taken, file_ref, measured, missing, save_verified
+
+
+class MemoryStore:
+    """Thread-safe. `objects` is open to tests that tamper with it."""
+
+    url = "memory://store"
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self._lock = Lock()
+
+    def get(self, key: str) -> Blob | None:
+        data = self.objects.get(key)
+        return None if data is None else Blob(data, _etag(data))
+
+    def create(self, key: str, data: bytes) -> bool:
+        with self._lock:
+            if key in self.objects:
+                return False
+            self.objects[key] = data
+            return True
+
+    def swap(self, key: str, data: bytes, expected_etag: str | None) -> str:
+        with self._lock:
+            current = self.objects.get(key)
+            etag = None if current is None else _etag(current)
+            if etag != expected_etag:
+                raise StaleError(
+                    f"{self.url}/{key}: got etag {etag}, wanted {expected_etag}: somebody else was first. Read it again."
+                )
+            self.objects[key] = data
+        return _etag(data)
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        yield from sorted(key for key in tuple(self.objects) if key.startswith(prefix))
+
+    def upload(self, key: str, path: Path) -> FileRef:
+        ref = file_ref(key, path)
+        if not self.create(key, path.read_bytes()):
+            check_taken(self.url, ref, measured(key, [self.objects[key]]))
+        return ref
+
+    def download(self, ref: FileRef, path: Path) -> None:
+        data = self.objects.get(ref.name)
+        if data is None:
+            raise missing(self.url, ref)
+        save_verified(self.url, ref, [data], path)
+
+
+def _etag(data: bytes) -> str:
+    return f'"{sha256(data)[:32]}"'

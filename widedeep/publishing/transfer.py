@@ -1,0 +1,93 @@
+"""Bytes between the store and this machine's disk: a file appears at its path whole and verified, or not at all."""
+
+import errno
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from widedeep.artifacts import FileRef
+from widedeep.errors import DiskFullError, IntegrityError
+
+CHUNK_BYTES = 1 << 20
+
+RESTORE = "Restore the object from a copy; nothing was loaded."
+
+
+def file_ref(name: str, path: Path) -> FileRef:
+    """Size and SHA-256 of a local file, read in pieces."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileRef(name=name, size_bytes=path.stat().st_size, sha256=digest)
+
+
+def measured(name: str, chunks: Iterable[bytes]) -> FileRef:
+    """Size and SHA-256 of a stream."""
+    digest, size_bytes = hashlib.sha256(), 0
+    for chunk in chunks:
+        digest.update(chunk)
+        size_bytes += len(chunk)
+    return FileRef(name=name, size_bytes=size_bytes, sha256=digest.hexdigest())
+
+
+def save_verified(url: str, ref: FileRef, chunks: Iterable[bytes], path: Path) -> None:
+    """Write a stream beside `path`, and move it there once its size and SHA-256 are the recorded ones.
+
+    Raises:
+        IntegrityError: other bytes than recorded. No file is left behind.
+        DiskFullError: no space. No file is left behind.
+    """
+    with full_disk_told(path), NamedTemporaryFile(dir=path.parent, prefix=".widedeep-", delete=False) as file:
+        partial = Path(file.name)
+        try:
+            got = measured(ref.name, _copied(chunks, file.write))
+            if got != ref:
+                raise IntegrityError(f"{url}/{ref.name}: got {_said(got)}, wanted {_said(ref)}. {RESTORE}")
+            file.close()
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+
+
+def missing(url: str, ref: FileRef) -> IntegrityError:
+    """What to say when a recorded object is not there."""
+    return IntegrityError(f"{url}/{ref.name}: missing, wanted {_said(ref)}. {RESTORE}")
+
+
+def check_taken(url: str, ours: FileRef, standing: FileRef) -> None:
+    """Compare an upload with what stands under its key already.
+
+    Raises:
+        IntegrityError: they differ; the first stands.
+    """
+    if standing != ours:
+        raise IntegrityError(
+            f"{url}/{ours.name}: taken by {_said(standing)}, wanted to write {_said(ours)}. "
+            "The first stands; find out which of the two was made from other inputs."
+        )
+
+
+@contextmanager
+def full_disk_told(path: Path) -> Iterator[None]:
+    """Raise DiskFullError, naming the folder, where the system says that no space is left."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise DiskFullError(
+            f"disk full: no space left to write {path.name} in {path.parent}. "
+            "Free some space or set TMPDIR to another disk, then run again; nothing was published."
+        ) from error
+
+
+def _copied(chunks: Iterable[bytes], write: Callable[[bytes], object]) -> Iterator[bytes]:
+    for chunk in chunks:
+        write(chunk)
+        yield chunk
+
+
+def _said(ref: FileRef) -> str:
+    return f"{ref.size_bytes} bytes with SHA-256 {ref.sha256[:16]}…"
