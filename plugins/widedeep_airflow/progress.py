@@ -14,9 +14,13 @@ STEPS = ("ingest", "validate", "train", "dry_run", "gate", "publish")
 
 def added(before: Progress | None, after: Progress) -> dict[str, Any]:
     """The fields of `after` that `before` lacks or has otherwise, as JSON."""
-    known = before or Progress.model_construct()
-    filled = [name for name in type(after).model_fields if getattr(after, name) != getattr(known, name, None)]
-    return after.model_dump(mode="json", include=set(filled))
+    filled = after.model_dump(mode="json")
+    known = (
+        {name: field.default for name, field in Progress.model_fields.items()}
+        if before is None
+        else before.model_dump(mode="json")
+    )
+    return {name: value for name, value in filled.items() if value != known[name]}
 
 
 def merged(parts: Iterable[dict[str, Any] | None]) -> Progress:

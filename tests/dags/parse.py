@@ -1,0 +1,32 @@
+"""Parses the DAG folder as Airflow does, in a process of its own, and prints what there is as JSON."""
+
+import json
+import sys
+
+from airflow import plugins_manager
+from airflow.dag_processing.dagbag import DagBag
+
+bag = DagBag()
+modules = sorted(sys.modules)
+told = {
+    "errors": bag.import_errors,
+    "modules": modules,
+    "plugin_errors": plugins_manager.get_import_errors(),
+    "plugin_files": [plugin["source"] for plugin in plugins_manager.get_plugin_info(["source"])],
+    "dags": {
+        dag.dag_id: {
+            "edges": sorted([task.task_id, below] for task in dag.tasks for below in task.downstream_task_ids),
+            "start": str(dag.start_date),
+            "timetable": type(dag.timetable).__name__,
+            "catchup": dag.catchup,
+            "max_active_runs": dag.max_active_runs,
+            "doc": dag.doc_md,
+            "rules": {task.task_id: str(task.trigger_rule) for task in dag.tasks},
+            "bounded": all(task.execution_timeout is not None for task in dag.tasks),
+            "retries": sorted({task.retries for task in dag.tasks}),
+            "params": {name: [dag.params[name], dag.params.get_param(name).schema] for name in dag.params},
+        }
+        for dag in bag.dags.values()
+    },
+}
+print("PARSED", json.dumps(told))

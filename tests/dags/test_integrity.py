@@ -1,0 +1,110 @@
+"""What Airflow finds when it parses the DAG folder, each time in a fresh process."""
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from jsonschema import FormatChecker, ValidationError, validate
+
+HEAVY = {
+    "boto3",
+    "botocore",
+    "great_expectations",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "safetensors",
+    "scipy",
+    "torch",
+    "widedeep.steps",
+}
+CHAIN = ["ingest", "validate", "train", "dry_run", "gate", "publish"]
+DAILY = {"timetable": "CronDataIntervalTimetable", "catchup": True, "max_active_runs": 1}
+Parsed = dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def parsed(parse: Any) -> Parsed:
+    return parse(WIDEDEEP_SAMPLE="/nowhere", WIDEDEEP_HISTORY_START="2025-12-24")
+
+
+def test_the_folder_holds_three_dags_and_no_import_error(parsed: Parsed) -> None:
+    assert parsed["errors"] == {}
+    assert set(parsed["dags"]) == {"sample_feed", "widedeep_bootstrap", "widedeep_retrain"}
+
+
+def test_the_plugin_package_is_imported_and_none_of_its_files_is_executed_as_a_plugin(parsed: Parsed) -> None:
+    assert parsed["plugin_errors"] == {}
+    assert [source for source in parsed["plugin_files"] if "widedeep" in source] == []
+    assert "widedeep_airflow.operators" in parsed["modules"]
+
+
+def test_nothing_heavy_is_imported_while_dags_are_parsed(parsed: Parsed) -> None:
+    assert {name for name in parsed["modules"] if name in HEAVY or name.partition(".")[0] in HEAVY} == set()
+
+
+def test_the_steps_stand_in_one_row_and_settle_sees_each_of_them(parsed: Parsed) -> None:
+    row = [[above, below] for above, below in pairwise(CHAIN)]
+    assert parsed["dags"]["widedeep_retrain"]["edges"] == sorted(row + [[step, "settle"] for step in CHAIN])
+
+
+def test_only_settle_runs_however_the_others_ended(parsed: Parsed) -> None:
+    rules = parsed["dags"]["widedeep_retrain"]["rules"]
+    assert rules == dict.fromkeys(CHAIN, "TriggerRule.ALL_SUCCESS") | {"settle": "TriggerRule.ALL_DONE"}
+
+
+def test_daily_runs_catch_up_one_by_one_from_the_frozen_start(parsed: Parsed) -> None:
+    retrain = parsed["dags"]["widedeep_retrain"]
+    assert {name: retrain[name] for name in DAILY} == DAILY
+    assert retrain["start"] == "2026-01-01 00:00:00+00:00"
+
+
+def test_the_feed_starts_on_the_day_after_the_nine_daily_spans_and_catches_up(parsed: Parsed) -> None:
+    feed = parsed["dags"]["sample_feed"]
+    assert {name: feed[name] for name in DAILY} == DAILY
+    assert feed["start"] == "2026-01-10 00:00:00+00:00"
+
+
+def test_the_bootstrap_is_started_by_hand_only_and_offers_the_history_before_the_start(parsed: Parsed) -> None:
+    bootstrap = parsed["dags"]["widedeep_bootstrap"]
+    assert bootstrap["timetable"] == "NullTimetable"
+    assert {name: value for name, (value, _) in bootstrap["params"].items()} == {"from": "2025-12-24", "to": "2025-12-31"}
+
+
+def test_every_task_is_bounded_in_time_retried_three_times_and_every_dag_documented(parsed: Parsed) -> None:
+    for name, dag in parsed["dags"].items():
+        assert (dag["bounded"], dag["retries"], bool(dag["doc"])) == (True, [3], True), name
+
+
+@pytest.mark.parametrize(
+    ("param", "value", "fits"),
+    [
+        ("span", None, True),
+        ("span", "2026-01-01", True),
+        ("span", "1 January", False),
+        ("span", "2026-02-30", False),
+        ("lane", None, True),
+        ("lane", "replay-7", True),
+        ("lane", "Replay 7", False),
+        ("lane", "", False),
+    ],
+)
+def test_a_malformed_param_is_refused_before_a_run_starts(param: str, value: str | None, fits: bool, parsed: Parsed) -> None:
+    default, schema = parsed["dags"]["widedeep_retrain"]["params"][param]
+    assert default is None
+    if fits:
+        validate(value, schema, format_checker=FormatChecker())
+    else:
+        with pytest.raises(ValidationError):
+            validate(value, schema, format_checker=FormatChecker())
+
+
+def test_without_a_start_date_the_import_error_names_the_variable(parse: Any) -> None:
+    broken = parse(WIDEDEEP_START_DATE=None)
+    assert broken["dags"] == {}
+    assert all("WIDEDEEP_START_DATE is not set" in text for text in broken["errors"].values())
+    assert len(broken["errors"]) == 3
+
+
+def test_without_the_sample_there_is_no_feed(parse: Any) -> None:
+    assert set(parse()["dags"]) == {"widedeep_bootstrap", "widedeep_retrain"}
