@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
 
-TRIES = 4
-"""Of one request. Between them botocore waits a random time of up to 1, 2 and 4 s (its "standard" mode)."""
+TRIES = 5
+"""Of one request. Between them botocore waits a random time of up to 0.05, 0.1, 0.2 and 0.4 s, or longer if throttled."""
 
 READ_TIMEOUT_S = 20
 """A loaded server may take more than 10 s to answer a conditional PUT."""

@@ -1,0 +1,71 @@
+"""The fifth law: nothing is learnt twice, nothing valid is lost, and no gate scores a row that either model trained on.
+
+A span's training rows are pending from the day it is settled until a release in the parent's line has learnt them. Its held-out
+rows serve the gate for `pool_spans` spans, its own included, and are pending from then on. Quarantined and empty spans never are.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Literal
+
+from widedeep.artifacts import Outcome, Part, Snapshot
+from widedeep.data.contract import Pending, SplitRule
+
+VALID = {"promoted", "held", "rejected", "learnt"}
+
+Seen = frozenset[tuple[date, str, str]]
+"""(span, snapshot digest, part) of everything that the parent or an ancestor of it trained on: `Manifest.seen()`."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one candidate learns, in date order; whose held-out rows the gate pools; and which spans wait for a person."""
+
+    learnt: tuple[Part, ...]
+    pooled: tuple[Snapshot, ...]
+    set_aside: tuple[date, ...]
+
+
+def plan(outcomes: Iterable[Outcome], own: Snapshot, seen: Seen, split: SplitRule, pending: Pending) -> Plan:
+    """What the candidate of span `own` learns after these outcomes, as a child of the parent that has `seen` so much.
+
+    - Training rows: the `max_spans` oldest pending spans, then its own. The oldest go first, so that none starves; what is left
+      stays pending. A span whose training rows were in `attempts` rejected candidates is set aside: the oldest can't block for ever.
+    - Held-out rows: of all earlier spans that have left the pool. Those of a span that is set aside wait with it.
+    - With rule `drop`, a span that the parent has not learnt is forgotten: neither its training rows nor its held-out rows are
+      ever learnt. Its held-out rows still serve the gate while they are in the pool.
+    """
+    past = sorted((o for o in outcomes if o.span < own.span), key=lambda o: o.span)
+    valid = [o.snapshot for o in past if o.snapshot and o.result in VALID]
+    unlearnt = [s for s in valid if not _in(seen, s, "train")]
+    rejections = _rejections(past)
+    given_up = [s for s in unlearnt if pending.rule == "drop" or rejections[s.span] >= pending.attempts]
+    carried = [s for s in unlearnt if s not in given_up][: pending.max_spans]
+    first_pooled = own.span - timedelta(days=split.pool_spans - 1)
+    unseen = [s for s in valid if not _in(seen, s, "holdout")]
+    released = [s for s in unseen if s.span < first_pooled and s not in given_up]
+    parts = [_part(s, "train") for s in carried] + [_part(s, "holdout") for s in released]
+    return Plan(
+        learnt=(*sorted(parts, key=lambda p: (p.span, p.part)), _part(own, "train")),
+        pooled=(*(s for s in unseen if s.span >= first_pooled), own),
+        set_aside=tuple(s.span for s in given_up if pending.rule == "carry"),
+    )
+
+
+def _in(seen: Seen, snapshot: Snapshot, part: Literal["train", "holdout"]) -> bool:
+    return (snapshot.span, snapshot.digest, part) in seen
+
+
+def _part(snapshot: Snapshot, part: Literal["train", "holdout"]) -> Part:
+    return Part(span=snapshot.span, version=snapshot.version, digest=snapshot.digest, part=part)
+
+
+def _rejections(outcomes: Iterable[Outcome]) -> Counter[date]:
+    """In how many rejected candidates a span's training rows were.
+
+    Held-out rows don't count: where only they are left, the span's other rows are in a promoted release and were good.
+    """
+    rejected = (o.learnt for o in outcomes if o.result == "rejected")
+    return Counter(part.span for learnt in rejected for part in learnt if part.part == "train")

@@ -1,0 +1,172 @@
+"""Releases: a candidate's files first, its staged manifest next, the published manifest last; nothing is ever overwritten.
+
+- Readers take `manifest.json` for completeness, and its bytes are those that the gate judged as `candidate.json`.
+- A release id covers its inputs (`Lineage`). If it exists with other bytes, the first stands, and the difference is reported.
+- Evidence stands beside a release under the name of what it judged; the first decision stands, and replays reuse it.
+"""
+
+import logging
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from widedeep.artifacts import Candidate, Digest, FileRef, Lineage, Manifest, Part, Release, Value, Verdict, sha256
+from widedeep.errors import IntegrityError, UsageError
+from widedeep.publishing import layout
+from widedeep.publishing.store import ObjectStore
+from widedeep.publishing.transfer import file_ref
+
+log = logging.getLogger(__name__)
+
+V = TypeVar("V", bound=Value)
+
+RELEASE = "release"
+
+
+def stage(store: ObjectStore, folder: Path, lineage: Lineage, inherited: tuple[Part, ...]) -> Candidate:
+    """Upload everything in a folder as the payload of the candidate that follows from `lineage`.
+
+    If it is staged already, that one is returned; files that differ from it are reported in the log.
+    """
+    release_id = lineage.release_id()
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = tuple(file_ref(path.relative_to(folder).as_posix(), path) for path in paths)
+    manifest = Manifest(release_id=release_id, lineage=lineage, inherited=inherited, files=files)
+    if store.get(layout.candidate(release_id)) is None:
+        for file, path in zip(files, paths, strict=True):
+            store.upload(layout.release_file(release_id, file), path)
+        store.create(layout.candidate(release_id), manifest.to_bytes())
+    standing = load_manifest(store, release_id, published=False)
+    _report_differences(standing, manifest)
+    return _candidate(standing)
+
+
+def find_candidate(store: ObjectStore, release_id: str) -> Candidate | None:
+    """The staged candidate with this id, if there is one."""
+    known = store.get(layout.candidate(release_id))
+    return _candidate(load_manifest(store, release_id, published=False)) if known else None
+
+
+def load_manifest(store: ObjectStore, release_id: str, *, published: bool, expected_sha256: Digest | None = None) -> Manifest:
+    """The manifest of a published release, or of a staged one that nobody but the dry run and the gate may read.
+
+    Raises:
+        IntegrityError: missing, not a manifest of this release, or other bytes than expected. Nothing was loaded.
+    """
+    key = layout.manifest(release_id) if published else layout.candidate(release_id)
+    blob = store.get(key)
+    if blob is None:
+        raise IntegrityError(f"{store.url}/{key}: missing. `widedeep releases` lists what is published.")
+    if expected_sha256 and sha256(blob.data) != expected_sha256:
+        raise IntegrityError(
+            f"{store.url}/{key}: got SHA-256 {sha256(blob.data)}, wanted {expected_sha256}. Restore it from a copy."
+        )
+    try:
+        manifest = Manifest.from_bytes(blob.data)
+    except ValidationError as error:
+        raise IntegrityError(
+            f"{store.url}/{key}: not a manifest of format 1: {error.errors()[0]['msg']}. Restore it from a copy."
+        ) from error
+    if not release_id == manifest.release_id == manifest.lineage.release_id() or manifest.to_bytes() != blob.data:
+        raise IntegrityError(
+            f"{store.url}/{key}: got a changed manifest of {manifest.release_id}, wanted {release_id}'s. Restore it from a copy."
+        )
+    return manifest
+
+
+def download(store: ObjectStore, manifest: Manifest, folder: Path) -> None:
+    """Fetch all files of a release into a folder, each verified.
+
+    Raises:
+        IntegrityError: a file is missing, has other bytes, or would lie outside the folder.
+    """
+    for file in manifest.files:
+        name = PurePosixPath(file.name)
+        if name.is_absolute() or ".." in name.parts:
+            raise IntegrityError(
+                f"{manifest.release_id}: file {file.name!r} lies outside the release. Nobody's stage made this manifest."
+            )
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stored = file.model_copy(update={"name": layout.release_file(manifest.release_id, file)})
+        store.download(stored, path)
+
+
+def publish(store: ObjectStore, candidate: Candidate, verdict: Verdict) -> Release:
+    """Let readers see a candidate that passed or is held. Done again, or by two at once, it is the same release.
+
+    Raises:
+        UsageError: the verdict is about other bytes, or rejects them. Nothing was published.
+        IntegrityError: the staged manifest is not the judged one. Nothing was published.
+    """
+    check_bound(verdict, candidate.release_id, candidate.manifest_sha256)
+    if verdict.decision == "reject":
+        raise UsageError(
+            f"{candidate.release_id}: got a verdict 'reject', wanted 'promote' or 'hold': rejected candidates stay staged."
+        )
+    staged = load_manifest(store, candidate.release_id, published=False, expected_sha256=candidate.manifest_sha256)
+    key = save_evidence(store, candidate.release_id, f"decision-{verdict.content_digest()[:16]}", verdict)
+    release = Release(
+        release_id=candidate.release_id,
+        span=candidate.span,
+        manifest_sha256=candidate.manifest_sha256,
+        decision=verdict.decision,
+        verdict_key=key,
+    )
+    save_evidence(store, candidate.release_id, RELEASE, release)
+    # The manifest goes last: readers take its presence for completeness.
+    store.create(layout.manifest(candidate.release_id), staged.to_bytes())
+    load_manifest(store, candidate.release_id, published=True, expected_sha256=candidate.manifest_sha256)
+    return load_evidence(store, candidate.release_id, RELEASE, Release) or release
+
+
+def check_bound(verdict: Verdict, release_id: str, manifest_sha256: Digest) -> None:
+    """Raise UsageError unless the verdict is about exactly these bytes."""
+    judged = (verdict.candidate, verdict.candidate_manifest_sha256)
+    if judged != (release_id, manifest_sha256):
+        raise UsageError(
+            f"verdict: judges {judged[0]} with manifest {judged[1][:16]}…, wanted {release_id} with {manifest_sha256[:16]}…. "
+            "Run the gate on this candidate."
+        )
+
+
+def releases(store: ObjectStore) -> tuple[Release, ...]:
+    """All published releases, by span."""
+    ids = [layout.published(key) for key in store.keys(layout.RELEASES)]
+    found = [load_evidence(store, release_id, RELEASE, Release) for release_id in ids if release_id]
+    return tuple(sorted((r for r in found if r), key=lambda r: (r.span, r.release_id)))
+
+
+def save_evidence(store: ObjectStore, release_id: str, name: str, value: Value) -> str:
+    """Store a report or a decision, unless one of this name stands already. Returns its key."""
+    key = layout.evidence(release_id, name)
+    store.create(key, value.to_bytes())
+    return key
+
+
+def load_evidence(store: ObjectStore, release_id: str, name: str, kind: type[V]) -> V | None:
+    blob = store.get(layout.evidence(release_id, name))
+    return kind.from_bytes(blob.data) if blob else None
+
+
+def _candidate(manifest: Manifest) -> Candidate:
+    return Candidate(
+        release_id=manifest.release_id,
+        span=manifest.lineage.span,
+        parent=manifest.lineage.parent,
+        manifest_sha256=manifest.content_digest(),
+    )
+
+
+def _report_differences(standing: Manifest, ours: Manifest) -> None:
+    def named(files: tuple[FileRef, ...]) -> set[tuple[str, str]]:
+        return {(file.name, file.sha256) for file in files}
+
+    differing = sorted({name for name, _ in named(standing.files) ^ named(ours.files)})
+    if standing != ours:
+        log.warning(
+            "%s: staged before with other bytes in %s: equal inputs should give equal bytes. The first stands.",
+            ours.release_id,
+            ", ".join(differing) or "its manifest",
+        )

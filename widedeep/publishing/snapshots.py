@@ -1,0 +1,101 @@
+"""The rows of a span are immutable: equal rows are always the same version, other rows are a new one; none is ever overwritten.
+
+The Parquet file goes first, the version that names it last: who sees a version can read its rows.
+"""
+
+from datetime import date
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from widedeep.artifacts import FileRef, Snapshot
+from widedeep.data.contract import Delivery
+from widedeep.data.tables import canonical, content_digest
+from widedeep.errors import UsageError
+from widedeep.publishing import layout
+from widedeep.publishing.store import ObjectStore
+from widedeep.publishing.transfer import file_ref, full_disk_told
+
+DATA_FILES = (".parquet", ".csv", ".csv.gz", ".jsonl")
+
+
+def deliveries(store: ObjectStore, delivery: Delivery, span: date) -> tuple[str, ...]:
+    """Keys of the data files delivered for a span; none while the contract's marker is missing.
+
+    Files and folders whose names start with `_` or `.` are somebody's work in progress and not delivered.
+    """
+    folder = layout.delivery(delivery.prefix, span)
+    keys = tuple(store.keys(folder))
+    if delivery.marker and folder + delivery.marker not in keys:
+        return ()
+    return tuple(key for key in keys if key.endswith(DATA_FILES) and not _hidden(key.removeprefix(folder)))
+
+
+def _hidden(name: str) -> bool:
+    return any(part.startswith(("_", ".")) for part in PurePosixPath(name).parts)
+
+
+def versions(store: ObjectStore, span: date) -> tuple[Snapshot, ...]:
+    """All versions of a span, oldest first."""
+    blobs = [store.get(key) for key in store.keys(layout.versions(span))]
+    return tuple(sorted((Snapshot.from_bytes(blob.data) for blob in blobs if blob), key=lambda s: s.version))
+
+
+def version(store: ObjectStore, span: date, number: int) -> Snapshot:
+    """One version of a span.
+
+    Raises:
+        UsageError: there is no such version.
+    """
+    blob = store.get(layout.version(span, number))
+    if blob is None:
+        raise UsageError(
+            f"{store.url}: span {span} has no version {number}. Its versions are {layout.versions(span)}*; ingest it first."
+        )
+    return Snapshot.from_bytes(blob.data)
+
+
+def save_snapshot(store: ObjectStore, span: date, table: pa.Table, scratch: Path) -> Snapshot:
+    """The version of the span that holds these rows: one that is there already, or a new one.
+
+    Racing writers of equal rows get the same version.
+
+    Raises:
+        DiskFullError: no space in `scratch`. Nothing was stored.
+    """
+    digest = content_digest(table)
+    known = versions(store, span)
+    if not any(s.digest == digest for s in known):
+        file = _upload_rows(store, span, digest, canonical(table), scratch)
+    while True:
+        standing = next((s for s in known if s.digest == digest), None)
+        if standing:
+            return standing
+        snapshot = Snapshot(span=span, version=len(known) + 1, digest=digest, rows=table.num_rows, file=file)
+        if store.create(layout.version(span, snapshot.version), snapshot.to_bytes()):
+            return snapshot
+        known = versions(store, span)
+
+
+def _upload_rows(store: ObjectStore, span: date, digest: str, rows: pa.Table, scratch: Path) -> FileRef:
+    path = scratch / f"{span}.rows.parquet"
+    try:
+        with full_disk_told(path):
+            pq.write_table(rows, path, compression="zstd")
+        return store.upload(layout.rows(span, digest, file_ref("", path).sha256), path)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def load_rows(store: ObjectStore, snapshot: Snapshot, scratch: Path) -> pa.Table:
+    """The rows of a snapshot.
+
+    Raises:
+        IntegrityError: the file is missing or was tampered with.
+    """
+    with TemporaryDirectory(dir=scratch) as folder:
+        path = Path(folder, "rows.parquet")
+        store.download(snapshot.file, path)
+        return pq.ParquetFile(path).read()  # not read_table: it would make columns of folders named like `span=1`
