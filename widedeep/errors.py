@@ -6,6 +6,7 @@
     │   ├── SettingsError           an environment setting
     │   ├── UsageError              a wrong argument of a command or a run
     │   ├── StoreAccessError        credentials refused, or a bucket that is not there
+    │   ├── StackError              a port, a file or a part of the local stack is not as it has to be
     │   ├── IntegrityError          bytes that are not what their digest says
     │   └── OrderError              an earlier span of the lane is unsettled, or the span lies behind the lane's head
     ├── StaleError                  somebody else was first: read again, then decide again
@@ -39,6 +40,10 @@ class UsageError(PermanentError):
 
 class StoreAccessError(PermanentError):
     """The store answered, and refuses: bad credentials, no rights, or no such bucket."""
+
+
+class StackError(PermanentError):
+    """The local stack can't come up. The text says which part, and where its log is."""
 
 
 class IntegrityError(PermanentError):
