@@ -1,0 +1,157 @@
+"""What an operator adds to the step that it runs: which faults are retried, when it waits, and what it believes."""
+
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
+from widedeep_airflow.chores import BootstrapOperator, FeedOperator
+from widedeep_airflow.operators import IngestOperator, SettleOperator, StepOperator
+
+from widedeep import steps
+from widedeep.artifacts import Progress, Waiting
+from widedeep.errors import IntegrityError, StoreUnavailableError
+
+SPAN = date(2026, 1, 2)
+STARTED = Progress(span=SPAN, lane="live")
+INGESTED = {"span": "2026-01-02", "lane": "live"}
+SIX = ("ingest", "validate", "train", "dry_run", "gate", "publish")
+FINE = dict.fromkeys(SIX, "success")
+
+
+@pytest.fixture
+def context(fake_task):
+    """A run of 2026-01-02 with these XComs and task states."""
+
+    def make(xcoms=None, states=None, **params):
+        return {
+            "ti": fake_task(xcoms or {"ingest": INGESTED}, states or FINE),
+            "params": {"span": "2026-01-02", "lane": None} | params,
+            "dag_run": SimpleNamespace(dag_id="widedeep_retrain"),
+            "run_id": "scheduled__1",
+        }
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def library(monkeypatch):
+    """The steps, each replaced where a test says so."""
+
+    @contextmanager
+    def open_workplace(environment, *, actor):
+        yield SimpleNamespace(actor=actor, store=SimpleNamespace(url="s3://widedeep"))
+
+    monkeypatch.setattr(steps, "open_workplace", open_workplace)
+    monkeypatch.setattr(steps, "start", lambda _, span, lane: Progress(span=span, lane=lane or "live"))
+    monkeypatch.setattr(steps, "readiness", lambda *_: None)
+    return lambda name, step: monkeypatch.setattr(steps, name, step)
+
+
+def failing(error):
+    def step(*_):
+        raise error
+
+    return step
+
+
+def test_a_step_returns_only_what_it_added(context, library):
+    library("train", lambda _, progress: progress.model_copy(update={"validation": "v"}))
+    assert StepOperator(step="train").execute(context()) == {"validation": "v"}
+
+
+def test_a_permanent_fault_is_not_retried_and_keeps_its_words(context, library):
+    library("train", failing(IntegrityError("bytes differ")))
+    with pytest.raises(AirflowFailException, match="IntegrityError: bytes differ"):
+        StepOperator(step="train").execute(context())
+
+
+@pytest.mark.parametrize("fault", [StoreUnavailableError("no answer"), OSError("a defect")])
+def test_any_other_fault_goes_to_airflow_as_it_is(context, library, fault):
+    library("train", failing(fault))
+    with pytest.raises(type(fault)):
+        StepOperator(step="train").execute(context())
+
+
+def test_a_step_of_a_span_that_is_over_is_skipped_without_being_called(context, library):
+    library("train", failing(AssertionError("called")))
+    with pytest.raises(AirflowSkipException, match="2026-01-02: nothing to do: quarantined"):
+        StepOperator(step="train").execute(context({"ingest": INGESTED, "validate": {"quarantined": True}}))
+
+
+def test_ingest_resolves_the_lane_that_the_run_asks_for(context, library):
+    library("ingest", lambda _, progress: progress)
+    assert IngestOperator(task_id="ingest").execute(context(lane="replay"))["lane"] == "replay"
+
+
+def test_ingest_of_a_settled_span_looks_at_nothing(context, library):
+    library("start", lambda *_: STARTED.model_copy(update={"result": "promoted"}))
+    library("readiness", failing(AssertionError("called")))
+    library("ingest", failing(AssertionError("called")))
+    assert IngestOperator(task_id="ingest").execute(context())["result"] == "promoted"
+
+
+@pytest.mark.parametrize(
+    ("until", "timeout"), [(datetime(2099, 1, 1, tzinfo=UTC), None), (None, timedelta(days=7))], ids=["a deadline", "none"]
+)
+def test_ingest_waits_in_the_triggerer_bounded_by_the_deadline_or_by_a_week(context, library, until, timeout):
+    library("readiness", lambda *_: Waiting(span=SPAN, reason="nothing is delivered yet", until=until))
+    with pytest.raises(TaskDeferred) as deferred:
+        IngestOperator(task_id="ingest").execute(context())
+    assert deferred.value.timeout == timeout
+    assert deferred.value.trigger.serialize()[1]["until"] == (until and until.isoformat())
+    assert deferred.value.method_name == "resume"
+
+
+def test_ingest_looks_again_when_the_trigger_has_fired(context, library):
+    library("ingest", lambda _, progress: progress.model_copy(update={"no_data": "too late"}))
+    assert IngestOperator(task_id="ingest").resume(context(), {"span": "2026-01-02"}) == INGESTED | {"no_data": "too late"}
+
+
+def test_settle_believes_no_xcom_of_a_task_that_was_skipped_this_time(context, library):
+    seen = []
+    library("settle", lambda _, progress: seen.append(progress) or progress)
+    stale = {"ingest": INGESTED | {"no_data": "nothing"}, "train": {"validation": "of an earlier try"}}
+    skipped = FINE | dict.fromkeys(SIX[1:], "skipped")
+    SettleOperator(task_id="settle").execute(context(stale, skipped))
+    assert seen == [STARTED.model_copy(update={"no_data": "nothing"})]
+
+
+@pytest.mark.parametrize("state", ["failed", "upstream_failed", "removed", None])
+def test_settle_writes_nothing_unless_each_step_succeeded_or_was_skipped(context, library, state):
+    library("settle", failing(AssertionError("called")))
+    with pytest.raises(AirflowFailException, match="span 2026-01-02 stays unsettled: gate is"):
+        SettleOperator(task_id="settle").execute(context(states=FINE | {"gate": state}))
+
+
+def test_settle_names_the_step_that_failed_not_one_that_came_after(context):
+    states = FINE | {"train": "failed", "dry_run": "upstream_failed", "gate": "upstream_failed", "publish": "upstream_failed"}
+    with pytest.raises(AirflowFailException, match=r"train is failed, .* clear train with Downstream in run scheduled__1"):
+        SettleOperator(task_id="settle").execute(context(states=states))
+
+
+def test_settle_of_a_run_without_a_span_fails_at_once(context):
+    with pytest.raises(AirflowFailException, match="it names no span"):
+        SettleOperator(task_id="settle").execute(context(states={"ingest": "failed"}, span=None))
+
+
+def test_the_bootstrap_learns_the_days_that_were_asked_for(context, library):
+    asked = []
+
+    def bootstrap(place, first, last, on_step):
+        asked.append((first, last))
+        return STARTED.model_copy(update={"result": "promoted"})
+
+    library("bootstrap", bootstrap)
+    pushed = BootstrapOperator(task_id="bootstrap").execute(context() | {"params": {"from": "2025-12-01", "to": "2025-12-08"}})
+    assert asked == [(date(2025, 12, 1), date(2025, 12, 8))]
+    assert pushed["result"] == "promoted"
+
+
+def test_the_feed_delivers_its_day_and_is_skipped_when_the_sample_is_used_up(context, library):
+    library("deliver_sample", lambda _, span: (span,))
+    FeedOperator(task_id="deliver").execute(context())
+    library("deliver_sample", lambda *_: ())
+    with pytest.raises(AirflowSkipException, match="2026-01-02: the sample is used up"):
+        FeedOperator(task_id="deliver").execute(context())
