@@ -47,6 +47,14 @@ def parquet_bytes(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
+def distinct_rows(table: pa.Table) -> int:
+    """How many different rows a table of plain columns has."""
+    keys = _keys(table)
+    if not keys.num_columns:
+        return min(1, table.num_rows)
+    return int(keys.group_by(keys.column_names).aggregate([]).num_rows)
+
+
 def plain_column(column: pa.ChunkedArray) -> pa.Array:
     """One array of a plain type: no dictionaries, views or large offsets; -0.0 is 0.0, and there is one NaN."""
     array = column.combine_chunks()
@@ -99,12 +107,17 @@ def _scalar_type(kind: pa.DataType) -> pa.DataType:
 
 
 def _order(table: pa.Table) -> pa.Array:
+    keys = _keys(table)
+    if not keys.num_columns:
+        return pa.array(range(table.num_rows), pa.int64())
+    return pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names])
+
+
+def _keys(table: pa.Table) -> pa.Table:
+    """Sortable columns that tell rows apart: the scalars as they are, each list as two texts."""
     scalars = [c for c in table.columns if not is_list(c.type) and not pa.types.is_null(c.type)]
     keys = scalars + [key for c in table.columns if is_list(c.type) for key in _list_keys(c.combine_chunks())]
-    if not keys:
-        return pa.array(range(table.num_rows), pa.int64())
-    names = [str(i) for i in range(len(keys))]
-    return pc.sort_indices(pa.table(keys, names), sort_keys=[(name, "ascending") for name in names])
+    return pa.table(keys, [str(i) for i in range(len(keys))])
 
 
 def _list_keys(lists: pa.Array) -> tuple[pa.Array, pa.Array]:
