@@ -89,7 +89,7 @@ def _fits(name: str, old: Tensors, shape: tuple[int, ...], columns: _Columns) ->
     before = tuple(old[name].shape)
     if is_table(name):
         return before[1:] == shape[1:]
-    return before[0] == shape[0] if columns.own(name) else before == shape
+    return bool(columns.new) and before[0] == shape[0] if columns.own(name) else before == shape
 
 
 def _carried(name: str, old: torch.Tensor, columns: _Columns, fresh: Callable[..., torch.Tensor]) -> torch.Tensor:

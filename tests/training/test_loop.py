@@ -1,0 +1,171 @@
+"""One step of the joint loop against a dense, independent one; what a pass may and may not touch."""
+
+import numpy as np
+import pytest
+import torch
+
+from widedeep.data.contract import AdaGrad, Ftrl, Model, Training
+from widedeep.errors import IntegrityError, UsageError
+from widedeep.features.encoding import encode
+from widedeep.model.bundle import load_bundle, save_bundle
+from widedeep.model.forward import scores
+from widedeep.training.loop import retrain
+
+
+def silent(_rows, _loss):
+    pass
+
+
+def equal(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
+
+
+def read(bundle, rows, contract):
+    return encode(rows, bundle.vocabularies, bundle.quantiles, contract)
+
+
+def dense_probabilities(weights, batch):
+    """The whole model written down densely, without tables, bags or segments."""
+    logits = []
+    for i in range(len(batch)):
+        embedded = [weights["embedding"][row] for row in batch.rows[i]]
+        for bag in batch.bags:
+            entries = bag.slice(i, i + 1).flat
+            embedded.append(weights["embedding"][entries].mean(0) if len(entries) else torch.zeros(weights["embedding"].shape[1]))
+        x = torch.cat([*embedded, torch.from_numpy(batch.dense[i])])
+        for layer in range(2):
+            x = torch.clamp(weights[f"hidden.{layer}.weight"] @ x + weights[f"hidden.{layer}.bias"], min=0)
+        wide = torch.cat([weights["wide.values"], weights["wide.crosses"]])
+        logits.append(
+            weights["bias"][0] + (weights["output.weight"] @ x)[0] + sum(wide[e] for e in batch.wide.slice(i, i + 1).flat)
+        )
+    return torch.stack(logits)
+
+
+@pytest.mark.parametrize("clip_l1", [0.0, 0.5])
+def test_one_step_is_joint_training_of_the_dense_model(make_contract, make_rows, learn, clip_l1):
+    settings = Training(batch_size=64, ftrl=Ftrl(alpha=0.1, l1=clip_l1, l2=0.3), adagrad=AdaGrad(learning_rate=0.02))
+    contract = make_contract(training=settings)
+    parent, _ = learn(None, contract, {0: make_rows(0)})
+    batch = read(parent, make_rows(0, count=40), contract)
+    after = retrain(parent, batch, settings, 0, silent)
+
+    leaves = {n: t.clone().double().requires_grad_() for n, t in parent.weights.items()}
+    labels = torch.from_numpy(batch.labels.copy())
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(
+        dense_probabilities({n: t.float() for n, t in leaves.items()}, batch), labels, reduction="sum"
+    )
+    loss.backward()
+    for name, leaf in leaves.items():
+        old = {
+            s: parent.optimizer[f"{name}.{s}"].double().numpy()
+            for s in ("z", "n", "accumulator")
+            if f"{name}.{s}" in parent.optimizer
+        }
+        weights, gradient = leaf.detach().numpy(), leaf.grad.numpy()
+        if "n" in old:
+            l1 = 0.0 if name == "bias" else clip_l1
+            n = old["n"] + gradient**2
+            z = old["z"] + gradient - (np.sqrt(n) - np.sqrt(old["n"])) / 0.1 * weights
+            wanted = np.where(np.abs(z) <= l1, 0, -(z - np.sign(z) * l1) / ((1 + np.sqrt(n)) / 0.1 + 0.3))
+            wanted = np.where(gradient == 0, weights, wanted)
+        else:
+            rate = 0.05 if name == "embedding" else 0.02
+            mean = gradient / len(batch)
+            wanted = weights - rate * mean / (np.sqrt(old["accumulator"] + mean**2) + 1e-8)
+        np.testing.assert_allclose(after.weights[name].numpy(), wanted, rtol=2e-4, atol=2e-5, err_msg=name)
+
+
+def test_scores_are_the_dense_models_and_do_not_depend_on_the_rows_around(make_contract, make_rows, learn):
+    contract = make_contract()
+    bundle, _ = learn(None, contract, {0: make_rows(0)})
+    batch = read(bundle, make_rows(1, count=700), contract)
+    together = scores(bundle, batch)
+    wanted = torch.sigmoid(dense_probabilities(bundle.weights, batch).double()).numpy()
+    np.testing.assert_allclose(together, wanted, atol=1e-6)
+    alone = np.concatenate([scores(bundle, batch.slice(i, i + 1)) for i in range(40)])
+    np.testing.assert_allclose(alone, together[:40], atol=1e-6, rtol=0)
+
+
+def test_the_parents_tensors_are_never_written_to(make_contract, make_rows, learn):
+    contract = make_contract()
+    parent, _ = learn(None, contract, {0: make_rows(0)})
+    before = {n: t.clone() for n, t in (parent.weights | parent.optimizer).items()}
+    child = retrain(parent, read(parent, make_rows(0), contract), contract.training, 0, silent)
+    assert equal(dict(parent.weights | parent.optimizer), before)
+    assert not torch.equal(child.weights["embedding"], parent.weights["embedding"])
+
+
+def test_rows_of_values_that_do_not_occur_stay_bit_identical(make_contract, make_rows, learn):
+    contract = make_contract()
+    parent, _ = learn(None, contract, {0: make_rows(0)})
+    batch = read(parent, make_rows(0, count=3), contract)
+    child = retrain(parent, batch, contract.training, 0, silent)
+    touched = np.unique(np.concatenate([batch.rows.ravel(), *(bag.flat for bag in batch.bags)]))
+    others = np.setdiff1d(np.arange(len(parent.vocabularies.values)), touched)
+    assert len(others) > 0
+    for name in ("embedding", "wide.values"):
+        assert torch.equal(child.weights[name][others], parent.weights[name][others])
+    assert not torch.equal(child.weights["embedding"][touched], parent.weights["embedding"][touched])
+
+
+def test_equal_inputs_give_equal_bytes_and_another_seed_other_ones(make_contract, make_rows, learn, tmp_path):
+    for name, seed in (("a", 7), ("b", 7), ("c", 8)):
+        (tmp_path / name).mkdir()
+        bundle, report = learn(None, make_contract(), {0: make_rows(0), 1: make_rows(1)}, seed=seed)
+        save_bundle(bundle, tmp_path / name)
+        (tmp_path / name / "report").write_bytes(report.to_bytes())
+    files = {name: {p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in "abc"}
+    assert files["a"] == files["b"]
+    assert files["a"]["weights.safetensors"] != files["c"]["weights.safetensors"]
+
+
+def test_saving_and_loading_between_spans_is_bit_identical_to_never_having_stopped(make_contract, make_rows, learn, tmp_path):
+    contract = make_contract()
+    first, _ = learn(None, contract, {0: make_rows(0)})
+    save_bundle(first, tmp_path)
+    reloaded = load_bundle(tmp_path, optimizer=True)
+    straight, _ = learn(first, contract, {1: make_rows(1)})
+    stopped, _ = learn(reloaded, contract, {1: make_rows(1)})
+    assert equal(dict(stopped.weights | stopped.optimizer), dict(straight.weights | straight.optimizer))
+    assert (stopped.vocabularies, stopped.quantiles) == (straight.vocabularies, straight.quantiles)
+
+
+@pytest.mark.parametrize(("parts", "absent"), [(("wide",), "embedding"), (("deep",), "wide.values")])
+def test_wide_only_and_deep_only_are_the_same_code(make_contract, make_rows, learn, parts, absent):
+    contract = make_contract(model=Model(embedding=4, hidden=(8,), parts=parts, quantiles=4))
+    first, _ = learn(None, contract, {0: make_rows(0)})
+    second, report = learn(first, contract, {1: make_rows(1)})
+    assert absent not in second.weights
+    assert report.warm_start.initialised == ()
+    assert np.isfinite(scores(second, read(second, make_rows(2), contract))).all()
+
+
+def test_learning_lowers_the_loss(make_contract, make_rows, learn):
+    contract = make_contract()
+    _, report = learn(None, contract, {day: make_rows(day, count=400) for day in range(6)})
+    assert report.parts[-1].log_loss < report.parts[0].log_loss - 0.05
+
+
+def test_rows_encoded_by_other_vocabularies_or_without_labels_are_refused(make_contract, make_rows, learn):
+    contract = make_contract()
+    first, _ = learn(None, contract, {0: make_rows(0)})
+    second, _ = learn(first, contract, {1: make_rows(1)})
+    with pytest.raises(IntegrityError, match="bundle's own vocabularies"):
+        scores(first, read(second, make_rows(0), contract))
+    with pytest.raises(IntegrityError, match="no labels"):
+        retrain(first, read(first, make_rows(0).drop_columns("bought"), contract), contract.training, 0, silent)
+
+
+def test_a_bundle_loaded_to_score_cannot_be_trained(make_contract, make_rows, learn, tmp_path):
+    contract = make_contract()
+    save_bundle(learn(None, contract, {0: make_rows(0)})[0], tmp_path)
+    with pytest.raises(UsageError, match="optimizer=True"):
+        learn(load_bundle(tmp_path, optimizer=False), contract, {1: make_rows(1)})
+
+
+def test_torchs_switches_are_put_back(make_contract, make_rows, learn):
+    threads = torch.get_num_threads()
+    learn(None, make_contract(training=Training(threads=threads + 1)), {0: make_rows(0)})
+    assert torch.get_num_threads() == threads
+    assert not torch.are_deterministic_algorithms_enabled()

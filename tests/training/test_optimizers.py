@@ -1,0 +1,83 @@
+"""Both optimizers against independent references."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from widedeep.data.contract import AdaGrad, Ftrl
+from widedeep.training.optimizers import FtrlTable, adagrad_row_step, ftrl_weights, ftrl_z
+
+
+def algorithm_1(steps, size, ftrl):
+    """McMahan et al. 2013, Algorithm 1, one coordinate at a time in float64: the weights after every step."""
+    z, n, w = np.zeros(size), np.zeros(size), np.zeros(size)
+    for gradients in steps:
+        for i, g in gradients.items():
+            w[i] = 0.0
+            if abs(z[i]) > ftrl.l1:
+                w[i] = -(z[i] - np.sign(z[i]) * ftrl.l1) / ((ftrl.beta + np.sqrt(n[i])) / ftrl.alpha + ftrl.l2)
+            sigma = (np.sqrt(n[i] + g * g) - np.sqrt(n[i])) / ftrl.alpha
+            z[i] += g - sigma * w[i]
+            n[i] += g * g
+    final = -(z - np.sign(z) * ftrl.l1) / ((ftrl.beta + np.sqrt(n)) / ftrl.alpha + ftrl.l2)
+    return np.where(np.abs(z) > ftrl.l1, final, 0.0), z, n
+
+
+gradient_steps = st.lists(st.dictionaries(st.integers(0, 5), st.floats(-4, 4, width=32), min_size=1), min_size=1, max_size=20)
+
+
+@given(gradient_steps, st.sampled_from([0.0, 0.5, 2.0]))
+@settings(max_examples=100, deadline=None)
+def test_ftrl_follows_algorithm_1_lazily_with_exact_zeros(steps, l1):
+    ftrl = Ftrl(alpha=0.1, beta=1.0, l1=l1, l2=0.5)
+    table = FtrlTable(
+        torch.zeros(6, dtype=torch.float64), torch.zeros(6, dtype=torch.float64), torch.zeros(6, dtype=torch.float64)
+    )
+    for gradients in steps:
+        rows = torch.tensor(list(gradients))
+        table.step(rows, torch.tensor(list(gradients.values()), dtype=torch.float64), ftrl, l1=ftrl.l1)
+    weights, z, n = algorithm_1(steps, 6, ftrl)
+    np.testing.assert_allclose(table.weights, weights, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(table.z, z, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(table.n, n, rtol=1e-9, atol=1e-12)
+    assert ((table.weights == 0) == torch.from_numpy(weights == 0)).all()
+
+
+def test_ftrl_leaves_untouched_rows_bit_identical_and_l1_gives_exact_zeros():
+    table = FtrlTable(torch.tensor([0.3, 0.0]), torch.tensor([-9.0, 0.0]), torch.tensor([4.0, 0.0]))
+    table.step(torch.tensor([1]), torch.tensor([0.9]), Ftrl(l1=1.0), l1=1.0)
+    assert table.weights.tolist() == [torch.tensor(0.3).item(), 0.0]
+    assert table.z.tolist() == [-9.0, torch.tensor(0.9).item()]
+    table.step(torch.tensor([1]), torch.tensor([0.9]), Ftrl(l1=1.0), l1=1.0)
+    assert table.weights[1] < 0
+
+
+@given(st.floats(-20, 20), st.floats(0, 50), st.floats(0.001, 1), st.floats(0, 3))
+@settings(max_examples=100, deadline=None)
+def test_weights_survive_a_change_of_ftrl_settings(z, n, alpha, l1):
+    before, after = Ftrl(alpha=0.05, l1=1.0), Ftrl(alpha=alpha, l1=l1)
+    z, n = torch.tensor([z], dtype=torch.float64), torch.tensor([n], dtype=torch.float64)
+    table = FtrlTable(ftrl_weights(z, n, before, l1=1.0), z, n)
+    kept = ftrl_weights(ftrl_z(table, after, l1=l1), n, after, l1=l1)
+    assert kept.item() == pytest.approx(table.weights.item(), rel=1e-6, abs=1e-9)
+
+
+def test_adagrad_matches_torch_on_touched_rows_and_leaves_the_others_bit_identical():
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.rand((10, 4), generator=generator)
+    accumulator = torch.zeros(10, 4)
+    reference = weights.clone().requires_grad_()
+    torchs = torch.optim.Adagrad([reference], lr=0.05, eps=1e-8)
+    untouched = weights[[0, 9]].clone()
+    settings_ = AdaGrad(embedding_learning_rate=0.05, epsilon=1e-8)
+    for _ in range(5):
+        rows = torch.randperm(8, generator=generator)[:5] + 1
+        gradient = torch.randn((5, 4), generator=generator)
+        reference.grad = torch.zeros(10, 4).index_copy(0, rows, gradient)
+        torchs.step()
+        adagrad_row_step(weights, accumulator, rows, gradient, settings_)
+    torch.testing.assert_close(weights, reference.detach(), rtol=1e-6, atol=1e-7)
+    assert torch.equal(weights[[0, 9]], untouched)
+    assert accumulator[[0, 9]].count_nonzero() == 0

@@ -1,0 +1,201 @@
+"""A warm start carries what fits, initialises the rest, and says so."""
+
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from widedeep.data.contract import Column, Cross, Ftrl, Label, Model, Training
+from widedeep.features.encoding import encode
+from widedeep.features.growth import grow
+from widedeep.model.forward import scores
+from widedeep.training.profile import numeric_profile, source_digest
+from widedeep.training.warm_start import warm_start
+
+DAY = date(2026, 1, 9)
+
+
+def started(parent, contract, rows, seed=7):
+    vocabularies = grow(parent.vocabularies, rows, contract, DAY)
+    return warm_start(parent, vocabularies, parent.quantiles, contract, seed)
+
+
+def test_everything_is_carried_and_new_rows_are_appended(make_contract, make_rows, learn):
+    contract = make_contract()
+    parent, _ = learn(None, contract, {0: make_rows(0)})
+    child, report = started(parent, contract, make_rows(3))
+    assert report.initialised == ()
+    assert report.new_values > 0
+    assert report.new_crosses > 0
+    for name, old in (parent.weights | parent.optimizer).items():
+        new = (child.weights | child.optimizer)[name]
+        assert torch.equal(new[: len(old)], old), name
+    assert torch.equal(child.weights["wide.values"][len(parent.vocabularies.values) :], torch.zeros(report.new_values))
+
+
+def test_a_warm_start_alone_changes_no_score(make_contract, make_rows, learn):
+    contract = make_contract()
+    parent, _ = learn(None, contract, {0: make_rows(0)})
+    child, _ = started(parent, contract, make_rows(0))
+    one, other = (scores(b, encode(make_rows(0), b.vocabularies, b.quantiles, contract)) for b in (parent, child))
+    np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_an_embedding_starts_from_its_seed_feature_and_value_alone(make_contract, make_rows):
+    contract = make_contract()
+    first = grow_and_start(contract, [make_rows(0), make_rows(4)])
+    other = grow_and_start(contract, [make_rows(4), make_rows(0)])
+    rows = {(r["feature"], r["key"], r["oov"]): i for i, r in enumerate(other.vocabularies.values.rows.to_pylist())}
+    places = [rows[r["feature"], r["key"], r["oov"]] for r in first.vocabularies.values.rows.to_pylist()]
+    assert places != sorted(places)
+    assert torch.equal(first.weights["embedding"], other.weights["embedding"][places])
+    assert len(torch.unique(first.weights["embedding"], dim=0)) == len(places)
+
+
+def grow_and_start(contract, tables):
+    from widedeep.features.growth import Vocabularies
+    from widedeep.features.quantiles import Quantiles
+
+    vocabularies = Vocabularies.empty()
+    for table in tables:
+        vocabularies = grow(vocabularies, table, contract, DAY)
+    return warm_start(None, vocabularies, Quantiles(), contract, 7)[0]
+
+
+def test_an_added_feature_carries_the_old_inputs_and_is_reported(make_contract, make_rows, learn):
+    parent, _ = learn(None, make_contract(), {0: make_rows(0)})
+    columns = make_contract().columns | {"city": Column(type="string", role="categorical")}
+    rows = make_rows(0).append_column("city", pa.array(["rome", "oslo"] * 30))
+    child, report = started(parent, make_contract(columns=columns), rows)
+    assert report.initialised == ("input 'city': new",)
+    old, new = parent.specification.input_columns(), child.specification.input_columns()
+    for name in old:
+        for tensors, before in ((child.weights, parent.weights), (child.optimizer, parent.optimizer)):
+            layer = "hidden.0.weight" if tensors is child.weights else "hidden.0.weight.accumulator"
+            assert torch.equal(tensors[layer][:, list(new[name])], before[layer][:, list(old[name])])
+    assert child.optimizer["hidden.0.weight.accumulator"][:, list(new["city"])].count_nonzero() == 0
+    assert child.weights["hidden.0.weight"][:, list(new["city"])].count_nonzero() > 0
+
+
+def test_a_dropped_feature_keeps_its_rows_but_is_no_longer_read(make_contract, make_rows, learn):
+    parent, _ = learn(None, make_contract(), {0: make_rows(0)})
+    columns = {n: c for n, c in make_contract().columns.items() if n != "tags"}
+    child, report = learn(parent, make_contract(columns=columns, crosses=()), {1: make_rows(1).drop_columns("tags")})
+    assert "input 'tags': no longer read" in report.warm_start.initialised
+    assert "input 'AND(tags,what)': no longer read" in report.warm_start.initialised
+    assert len(child.vocabularies.values) >= len(parent.vocabularies.values)
+    assert torch.equal(child.weights["wide.crosses"], parent.weights["wide.crosses"])
+
+
+def test_an_older_model_reads_its_own_features_under_a_newer_contract(make_contract, make_rows, learn):
+    parent, _ = learn(None, make_contract(), {0: make_rows(0)})
+    columns = {n: c for n, c in make_contract().columns.items() if n != "tags"}
+    newer = make_contract(columns=columns, crosses=())
+    one, other = (encode(make_rows(1), parent.vocabularies, parent.quantiles, c) for c in (make_contract(), newer))
+    assert (scores(parent, one) == scores(parent, other)).all()
+
+
+@pytest.mark.parametrize(
+    ("model", "lost"),
+    [
+        (Model(embedding=4, hidden=(8, 5), quantiles=4), {"hidden.1.weight", "hidden.1.bias", "output.weight"}),
+        (Model(embedding=3, hidden=(8, 6), quantiles=4), {"embedding"}),
+        (Model(embedding=4, hidden=(9, 6), quantiles=4), {"hidden.0.weight", "hidden.0.bias", "hidden.1.weight"}),
+        (Model(embedding=4, hidden=(), quantiles=4), {"output.weight"}),
+    ],
+)
+def test_a_resized_model_carries_what_fits_trains_and_reports_the_rest(make_contract, make_rows, learn, model, lost):
+    parent, _ = learn(None, make_contract(), {0: make_rows(0)})
+    child, report = learn(parent, make_contract(model=model), {1: make_rows(1)})
+    assert lost <= {line.split(":")[0] for line in report.warm_start.initialised}
+    assert lost.isdisjoint(report.warm_start.carried)
+    assert {"wide.values", "bias"} <= set(report.warm_start.carried)
+    assert child.specification.hidden == model.hidden
+
+
+def test_changed_ftrl_settings_keep_the_weights(make_contract, make_rows, learn):
+    parent, _ = learn(None, make_contract(training=Training(ftrl=Ftrl(l1=0.1))), {0: make_rows(0)})
+    child, report = started(parent, make_contract(training=Training(ftrl=Ftrl(alpha=0.5, l1=0.7))), make_rows(0))
+    assert report.initialised == ("FTRL settings changed: z re-derived, so that the weights stay",)
+    assert torch.equal(child.weights["wide.values"][: len(parent.weights["wide.values"])], parent.weights["wide.values"])
+    assert not torch.equal(
+        child.optimizer["wide.values.z"][: len(parent.weights["wide.values"])], parent.optimizer["wide.values.z"]
+    )
+
+
+def test_a_batch_of_one_unseen_user_trains(make_contract, make_rows, learn):
+    parent, _ = learn(None, make_contract(), {0: make_rows(0)})
+    child, report = learn(parent, make_contract(), {1: make_rows(1, count=1, new_users=True)})
+    assert report.rows == report.steps == 1
+    assert child.vocabularies.values.lookup("who", make_rows(1, count=1, new_users=True)["who"].combine_chunks())[0] == -1
+
+
+def test_a_span_of_unseen_users_only_and_a_span_without_rows_train(make_contract, make_rows, learn):
+    parent, _ = learn(None, make_contract(), {0: make_rows(0)})
+    child, report = learn(parent, make_contract(), {1: make_rows(1, new_users=True), 2: make_rows(2).slice(0, 0)})
+    assert report.parts[0].coverage.oov_share > 0.2
+    assert (report.parts[1].rows, report.parts[1].log_loss) == (0, None)
+    assert len(child.vocabularies.values) > len(parent.vocabularies.values)
+
+
+def test_parts_are_learnt_in_date_order_however_they_are_given(make_contract, make_rows, learn):
+    one, _ = learn(None, make_contract(), {0: make_rows(0), 1: make_rows(1)})
+    other, report = learn(None, make_contract(), {1: make_rows(1), 0: make_rows(0)})
+    assert [p.part.span.day for p in report.parts] == [1, 2]
+    assert torch.equal(one.weights["embedding"], other.weights["embedding"])
+
+
+def test_a_contract_of_another_shape_trains(make_contract, learn):
+    columns = {
+        "shopper": Column(type="integer", role="categorical"),
+        "member": Column(type="boolean", role="categorical", nullable=True),
+        "price": Column(type="number", role="numeric", nullable=True),
+        "clicked": Column(type="integer"),
+        "when": Column(type="timestamp"),
+    }
+    shape = {"user": "shopper", "time": "when", "label": Label(column="clicked"), "crosses": (Cross(of=("shopper", "member")),)}
+    contract = make_contract(columns=columns, **shape)
+    rows = pa.table(
+        {
+            "shopper": [1, 2, 1],
+            "member": [True, None, False],
+            "price": [None, float("nan"), None],
+            "clicked": [1, 0, 1],
+            "when": [0] * 3,
+        },
+    )
+    bundle, report = learn(None, contract, {0: rows, 1: rows})
+    assert report.rows == 6
+    assert bundle.quantiles.boundaries == {}
+    assert np.isfinite(scores(bundle, encode(rows, bundle.vocabularies, bundle.quantiles, contract))).all()
+
+
+def test_the_profile_names_what_the_bytes_depend_on():
+    profile = numeric_profile(2)
+    assert (profile.engine, profile.threads, profile.torch) == ("torch", 2, torch.__version__)
+    assert profile.instruction_set == torch.backends.cpu.get_cpu_capability()
+
+
+def test_the_source_digest_covers_every_byte_and_name(tmp_path, monkeypatch):
+    import widedeep
+
+    def digest(files):
+        for path in tmp_path.rglob("*.py"):
+            path.unlink()
+        for name, text in files.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(text)
+        return source_digest()
+
+    monkeypatch.setattr(widedeep, "__file__", str(tmp_path / "__init__.py"))
+    variants = [
+        {"__init__.py": "", "a.py": "x"},
+        {"__init__.py": "", "a.py": "y"},
+        {"__init__.py": "", "b.py": "x"},
+        {"__init__.py": "x", "a.py": ""},
+    ]
+    digests = [digest(files) for files in variants]
+    assert len(set(digests)) == len(digests)
+    assert digest(variants[0]) == digests[0]
