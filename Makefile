@@ -1,0 +1,97 @@
+# Bare `make` prints the targets. Everything a target needs, it sets up; everything it makes lies in .venv and .local.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3.11
+# Base port of the local stack; the others follow from it. Empty: that of last time, else 8080.
+PORT ?=
+# One part of the stack for `make logs`, e.g. PART=scheduler.
+PART ?=
+
+BIN := .venv/bin
+READY := .venv/.complete
+SAMPLE := .local/sample/.complete
+# Without its name, uv installs into whatever environment the calling shell has activated.
+INTO := --python $(BIN)/python
+UV := $(BIN)/uv pip
+UV_VERSION := 0.13.9
+TORCH_VERSION := 2.13.0
+say = @printf '\033[1m%s\033[0m\n'
+
+.PHONY: help setup local-airflow stop status logs shell demo test test-live check format bench lock clean distclean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
+
+setup: $(READY) $(SAMPLE) ## Make the environment and fetch the sample (every target does it when needed)
+
+local-airflow: $(READY) $(SAMPLE) ## Start the whole chain on this machine (other ports: PORT=9000)
+	@$(BIN)/widedeep local up $(if $(PORT),--port $(PORT))
+
+stop: ## Stop it, and wait until no process is left
+	@if [ -x $(BIN)/widedeep ]; then $(BIN)/widedeep local down; else echo "nothing is installed here, so nothing runs"; fi
+
+status: | $(READY) ## Show its parts: process, health, port, memory
+	@$(BIN)/widedeep local status || [ $$? -eq 3 ]
+
+logs: | $(READY) ## Follow its logs (one part: PART=scheduler)
+	@$(BIN)/widedeep local logs $(PART)
+
+shell: | $(READY) ## Open a shell with its settings: widedeep, airflow and aws tools meet the running stack
+	@$(BIN)/widedeep local env -- "$${SHELL:-bash}"
+
+demo: $(READY) $(SAMPLE) ## Three spans through the same steps, without Airflow
+	@$(BIN)/widedeep demo
+
+test: $(READY) $(SAMPLE) ## Run the tests (real object store and database, no network)
+	$(BIN)/pytest tests --ignore=tests/live
+
+test-live: $(READY) $(SAMPLE) ## Start the whole stack on free ports, let it run three spans, stop it
+	$(BIN)/pytest tests/live
+
+check: $(READY) ## Format, lint, types, layers: what to run before a commit
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict widedeep
+	$(BIN)/lint-imports
+
+format: $(READY) ## Format, and repair what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY) $(SAMPLE) ## Measure the speed of training and of the stack
+	$(BIN)/python -m benchmarks
+
+lock: $(READY) ## Resolve the dependencies anew, into requirements.lock
+	$(UV) compile pyproject.toml --extra local --extra dev --extra torch-base --override requirements.override.txt \
+		--generate-hashes --python-version 3.11 --no-emit-index-url -o requirements.lock -q --custom-compile-command "make lock"
+
+clean: ## Stop the stack and delete its data, and all caches
+	@if [ -x $(BIN)/widedeep ]; then $(BIN)/widedeep local down --remove; fi
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	find dags plugins widedeep tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## The same, and delete the environment and the sample
+	rm -rf .venv .local *.egg-info
+
+# Written last, so that an interrupted setup is taken up again. torch comes by pip, in a step of its own: each machine's pip
+# configuration chooses its build (CPU or CUDA).
+$(READY): pyproject.toml requirements.lock requirements.override.txt
+	@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON) on the PATH; Python 3.11 is needed (or name it: make setup PYTHON=/path/to/python3.11)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v[:2] != (3, 11) and f"$(PYTHON) is Python {v[0]}.{v[1]}; 3.11 is needed (name it: make setup PYTHON=/path/to/python3.11)")'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) can't make environments: the module ensurepip is missing (on Debian and Ubuntu: apt-get install python3.11-venv)" >&2; exit 1; }
+	$(say) "environment: $$($(PYTHON) -V) in .venv"
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(say) "packages: exact versions from requirements.lock, checked by hash"
+	@$(UV) install --quiet $(INTO) --require-hashes -r requirements.lock
+	$(say) "packages: torch $(TORCH_VERSION)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check torch==$(TORCH_VERSION)
+	@$(UV) install --quiet $(INTO) --no-deps -e .
+	@touch $@
+
+$(SAMPLE): | $(READY)
+	$(say) "sample: MovieLens-100k"
+	@$(BIN)/widedeep sample fetch
+	@touch $@
