@@ -27,7 +27,6 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 PR_SET_CHILD_SUBREAPER = 36
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 POLL_S = 5.0  # how long a worker whose parent died alone may live on; the kernel sends no signal for it
-WORKERS_GRACE_S = 5.0  # between SIGTERM and SIGKILL for workers whose part is gone
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -40,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS | {signal.SIGCHLD})
     part = _start(options.command, options.user)
     code = _watch(part, signal.Signals[f"SIG{options.stop_signal}"], options.grace_s)
-    _end_children(WORKERS_GRACE_S)
+    _end_children(options.workers_grace_s)
     return code
 
 
@@ -50,6 +49,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--user", help="run the command as this user (needs root)")
     parser.add_argument("--stop-signal", default="TERM", help="what the command takes for a request to stop")
     parser.add_argument("--grace-s", type=float, default=15.0, help="seconds between that signal and SIGKILL")
+    parser.add_argument("--workers-grace-s", type=float, default=5.0, help="the same for what the command leaves behind")
     parser.add_argument("command", nargs="+")
     return parser.parse_args(arguments)
 

@@ -102,7 +102,7 @@ def launch(place: Place, stack: Stack, parts: Iterable[Part], environment: Mappi
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise StackError("the stack is still stopping; nothing was started. Wait a moment, or run `make stop`.") from error
-        command = [sys.executable, "-I", str(LEASH), "--detached", "--grace-s", str(4 * GRACE_S), "--"]
+        command = [sys.executable, "-I", str(LEASH), "--detached", "--grace-s", str(4 * GRACE_S), "--workers-grace-s", str(2 * GRACE_S), "--"]
         command += [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(configuration)]
         process = subprocess.Popen(
             command, env=environment, cwd=place.state, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
