@@ -15,20 +15,16 @@ from tempfile import mkdtemp
 
 import pytest
 
-from widedeep.errors import StoreUnavailableError, WidedeepError
+from widedeep.errors import WidedeepError
 from widedeep.publishing.s3 import S3Store
 
 START_LIMIT_S = 60
-PORTS = {
-    role: f"-{role}"
-    for service in ("master.port", "volume.port", "filer.port", "s3.port", "admin.port")
-    for role in (service, f"{service}.grpc")
-}
+PORTS = tuple(f"{part}.port{kind}" for part in ("master", "volume", "filer", "s3", "admin") for kind in ("", ".grpc"))
 
 
 @dataclass(frozen=True)
 class Seaweed:
-    """A running SeaweedFS. `environment` holds what a client needs to reach it, and nothing of this machine's own AWS settings."""
+    """A running SeaweedFS. `environment` holds what a client needs to reach it, and hides this machine's own AWS settings."""
 
     endpoint: str
     environment: dict[str, str]
@@ -52,19 +48,19 @@ def seaweedfs() -> Iterator[Seaweed]:
 
 
 @pytest.fixture
-def s3_environment(seaweedfs: Seaweed, monkeypatch: pytest.MonkeyPatch) -> Seaweed:
-    """The server, with this process's AWS settings pointing at it."""
+def s3_endpoint(seaweedfs: Seaweed, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The server's address, with the AWS settings of this process (and of those that it starts) pointing at it."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in seaweedfs.environment.items():
         monkeypatch.setenv(name, value)
-    return seaweedfs
+    return seaweedfs.endpoint
 
 
 @pytest.fixture
-def s3_store(s3_environment: Seaweed) -> S3Store:
+def s3_store(s3_endpoint: str) -> S3Store:
     """An empty store on the real server."""
-    return S3Store(f"s3://widedeep/{uuid.uuid4().hex}", s3_environment.endpoint)
+    return S3Store(f"s3://widedeep/{uuid.uuid4().hex}", s3_endpoint)
 
 
 def _credentials(folder: Path) -> dict[str, str]:
@@ -85,7 +81,7 @@ def _command(folder: Path, ports: dict[str, int]) -> list[str]:
     settings += ["-webdav=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false", "-bucket=widedeep"]
     settings += [f"-{service}.localSocket={folder / service}.sock" for service in ("s3", "filer")]
     settings += ["-master.volumeSizeLimitMB=64"]
-    return [weed, "mini", *settings, *(f"{PORTS[role]}={port}" for role, port in ports.items())]
+    return [weed, "mini", *settings, *(f"-{role}={port}" for role, port in ports.items())]
 
 
 def _free_ports(count: int) -> list[int]:
@@ -103,12 +99,14 @@ def _wait(server: Seaweed, process: "subprocess.Popen[bytes]", log: Path) -> Non
         for name, value in server.environment.items():
             patch.setenv(name, value)
         store = S3Store("s3://widedeep", server.endpoint)
-    while True:
-        try:
-            list(store.keys(""))
-        except (StoreUnavailableError, WidedeepError) as error:
-            assert process.poll() is None, f"weed ended:\n{log.read_text()}"
-            assert time.monotonic() < waited_until, f"weed does not answer: {error}\n{log.read_text()}"
-            time.sleep(0.1)
-        else:
-            return
+    while not _answers(store):
+        assert process.poll() is None, f"weed ended:\n{log.read_text()}"
+        assert time.monotonic() < waited_until, f"weed does not answer:\n{log.read_text()}"
+        time.sleep(0.1)
+
+
+def _answers(store: S3Store) -> bool:
+    try:
+        return list(store.keys("")) is not None
+    except WidedeepError:
+        return False
