@@ -51,7 +51,7 @@ def distinct_rows(table: pa.Table) -> int:
     """How many different rows a table of plain columns has."""
     keys = _keys(table)
     if not keys.num_columns:
-        return min(1, table.num_rows)
+        return int(min(1, table.num_rows))
     return int(keys.group_by(keys.column_names).aggregate([]).num_rows)
 
 

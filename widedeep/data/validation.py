@@ -4,6 +4,7 @@ The only module that imports Great Expectations. That takes seconds, so it is im
 Its telemetry and progress bars are off, and its context lives in memory: no file is written.
 """
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -127,7 +128,16 @@ def _result(run: ExpectationSuiteValidationResult) -> dict[str, Any]:
         {name: result[name] for name in kept} | {"exception": _exception(result["exception_info"] or {})}
         for result in described["results"]
     ]
-    return {"success": described["success"], "statistics": described["statistics"], "results": results}
+    return _plain({"success": described["success"], "statistics": described["statistics"], "results": results})
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no infinity and no NaN: they become text."""
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _page(run: ExpectationSuiteValidationResult, span: date) -> bytes:

@@ -1,0 +1,191 @@
+"""Each kind of damage becomes a finding that names the column and the damage; a clean span has none."""
+
+import json
+import os
+import sys
+from datetime import date, datetime, timedelta
+
+import pyarrow as pa
+import pytest
+
+from tests.contracts.shop import shop_span
+from widedeep.data import checks, movielens, validation
+from widedeep.data.contract import load_contract
+from widedeep.data.facts import profile_of
+from widedeep.data.sources import conform
+from widedeep.data.validation import assess
+
+SPAN = date(2026, 1, 1)
+SHOP = shop_span(SPAN)
+
+
+@pytest.fixture(scope="module")
+def contract(request):
+    return load_contract(request.config.rootpath / "tests/contracts/shop.yaml")
+
+
+@pytest.fixture(scope="module")
+def sample_contract(request):
+    return load_contract(request.config.rootpath / "dags/contracts/movielens.yaml")
+
+
+def _with(name, values, table=SHOP):
+    """The shop's rows with other first values in one column."""
+    whole = values + table[name].to_pylist()[len(values) :]
+    return table.set_column(table.column_names.index(name), name, pa.array(whole))
+
+
+def _found(table, contract, baseline=None, span=SPAN):
+    return {(f.check, f.column, f.severity): f.message for f in assess(table, contract, span, baseline).findings}
+
+
+def test_a_clean_span_has_no_findings_and_its_evidence_is_complete(contract):
+    assessment = assess(SHOP, contract, SPAN, profile_of(SHOP, contract, SPAN))
+    assert assessment.findings == ()
+    result = json.loads(assessment.result)
+    assert all(batch["success"] for batch in result["batches"].values())
+    assert result["batches"]["rows"]["statistics"]["evaluated_expectations"] > 20
+    assert assessment.profile == profile_of(SHOP, contract, SPAN)
+
+
+TIME = SHOP["seen_at"][0].as_py()
+DAMAGE = {
+    "a missing column": (
+        SHOP.drop_columns("price"),
+        ("present", "price"),
+        "column 'price': is missing, wanted among the delivered (c",
+    ),
+    "a null in a key": (
+        _with("customer", [None] * 3),
+        ("nulls", "customer"),
+        "column 'customer': 3 of 600 values are null, wanted none",
+    ),
+    "a wrong type": (_with("price", ["a"] * 600), ("type", "price"), "column 'price': has type string, wanted number, e.g. 'a'"),
+    "a nested column": (_with("price", [["a"]] * 600), ("type", "price"), "has type list, wanted number"),
+    "a value not allowed": (
+        _with("country", ["XX"]),
+        ("allowed", "country"),
+        "1 of 600 values are not among DE, FR, IT, PL, e.g. 'XX'",
+    ),
+    "values too large": (
+        _with("price", [999.0, 1e9]),
+        ("range", "price"),
+        "column 'price': 2 of 600 values lie outside 0..500, e.g. 999.0",
+    ),
+    "an infinity": (_with("price", [float("inf")]), ("range", "price"), "1 of 600 values lie outside 0..500, e.g. inf"),
+    "a time before the span": (
+        _with("seen_at", [TIME - timedelta(days=1)]),
+        ("time", "seen_at"),
+        "1 of 600 values lie outside the span",
+    ),
+    "a time at the span's end": (
+        _with("seen_at", [datetime(2026, 1, 2, tzinfo=TIME.tzinfo)]),
+        ("time", "seen_at"),
+        "e.g. 2026-01-02 00:00:00",
+    ),
+    "too many nulls": (_with("visits", [None] * 300), ("nulls", "visits"), "column 'visits': 5"),
+    "an empty span": (SHOP.slice(0, 0), ("rows", None), "the span has 0 rows, wanted 20 to 100,000"),
+    "too few rows": (SHOP.slice(0, 10), ("rows", None), "the span has 10 rows"),
+    "labels all positive": (_with("clicked", [True] * 600), ("label rate", "clicked"), "all rows are of one class: 1.0000"),
+    "labels all negative": (_with("clicked", [False] * 600), ("label rate", "clicked"), "all rows are of one class: 0.0000"),
+    "labels too seldom": (
+        _with("clicked", [False] * 590),
+        ("label rate", "clicked"),
+        "of the rows are positive, wanted 0.1..0.9",
+    ),
+    "a label that is null": (_with("clicked", [None]), ("nulls", "clicked"), "1 of 600 values are null"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_is_critical_and_named(contract, damage):
+    table, (check, column), said = DAMAGE[damage]
+    found = _found(conform(table, contract), contract)
+    assert said in found[(check, column, "critical")]
+
+
+def test_nothing_else_is_said_of_a_span_with_one_fault(contract):
+    assert list(_found(DAMAGE["a value not allowed"][0], contract)) == [("allowed", "country", "critical")]
+    assert list(_found(DAMAGE["a wrong type"][0], contract)) == [("type", "price", "critical")]
+
+
+def test_all_faults_are_found_together(contract):
+    table = _with("country", ["XX"], _with("customer", [None], SHOP.drop_columns("device")))
+    assert {column for _, column, _ in _found(table, contract)} == {"country", "customer", "device"}
+
+
+def test_a_file_delivered_twice_warns(contract):
+    found = _found(pa.concat_tables([SHOP, SHOP]), contract)
+    assert "50.0% of the rows equal another one" in found[("duplicates", None, "warning")]
+
+
+def test_a_column_that_the_contract_does_not_know_warns(contract):
+    found = _found(SHOP.append_column("extra", SHOP["visits"]), contract)
+    assert "columns extra: not in the contract" in found[("unknown", None, "warning")]
+
+
+def test_drift_warns_with_how_much_and_what_moved_and_never_more(contract):
+    baseline = profile_of(SHOP, contract, SPAN)
+    tomorrow = date(2026, 1, 2)
+    moved = _with("device", ["tablet"] * 600, shop_span(tomorrow))
+    found = _found(moved, contract, baseline, tomorrow)
+    assert list(found) == [("drift", "device", "warning")]
+    message = found[("drift", "device", "warning")]
+    assert "since span 2026-01-01 (Jensen-Shannon distance), wanted at most 0.3; most of all 'tablet', from 3" in message
+    assert message.endswith("to 100.0%")
+
+
+def test_an_expectation_that_cannot_run_is_a_finding_and_no_crash(contract, monkeypatch):
+    monkeypatch.setattr(checks.facts, "sound_columns", lambda *_: list(contract.columns))
+    found = _found(_with("price", ["a"] * 600), contract)
+    assert "the check of its range could not run: " in found[("range", "price", "critical")]
+
+
+def test_null_and_unknown_items_of_lists_are_found(sample_contract, sample):
+    week = movielens.delivery(sample, SPAN, 30)
+    columns = dict(sample_contract.columns)
+    columns["genres"] = columns["genres"].model_copy(update={"allowed": ("Drama",)})
+    narrow = sample_contract.model_copy(update={"columns": columns})
+    listed = week["liked_items"].to_pylist()
+    listed[0] = ["1", None]
+    damaged = week.set_column(week.column_names.index("liked_items"), "liked_items", pa.array(listed))
+    found = _found(damaged, narrow, span=SPAN + timedelta(days=30))
+    assert "1 of 1,162 values hold a null item" in found[("items", "liked_items", "critical")]
+    assert "hold an item that is null or not among Drama, e.g. '" in found[("items", "genres", "critical")]
+
+
+def test_every_span_of_the_sample_passes_and_few_warn(sample_contract, sample, monkeypatch):
+    monkeypatch.setattr(validation, "_page", lambda *_: b"")  # a fifth of the time
+    baseline, warned = None, []
+    for span, table in movielens.deliveries(sample, SPAN):
+        assessment = assess(table, sample_contract, span, baseline)
+        assert [f for f in assessment.findings if f.severity == "critical"] == []
+        warned += [(span, f.column) for f in assessment.findings]
+        baseline = assessment.profile
+    assert len(warned) <= 3
+
+
+def test_equal_spans_give_equal_results(contract):
+    one, other = (assess(table, contract, SPAN, None) for table in (SHOP, shop_span(SPAN)))
+    assert one.result == other.result
+    assert one.profile.to_bytes() == other.profile.to_bytes()
+    assert len(one.profile.to_bytes()) < 5_000
+
+
+def test_the_pages_need_no_other_file_and_run_nothing_that_was_delivered(contract):
+    pages = assess(_with("country", ["<script>alert(1)</script><img src=x>"]), contract, SPAN, None).docs
+    assert set(pages) == {"docs/rows.html", "docs/span.html"}
+    for page in (data.decode() for data in pages.values()):
+        assert "default-src 'none'" in page
+        assert not any(tag in page.lower() for tag in ("<script", "<link", "<img", 'src="http'))
+    assert "country" in pages["docs/rows.html"].decode()
+
+
+def test_great_expectations_is_silent_and_writes_no_file(contract, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assess(SHOP, contract, SPAN, None)
+    assert list(tmp_path.rglob("*")) == []
+    assert capfd.readouterr() == ("", "")
+    assert os.environ["GX_ANALYTICS_ENABLED"] == "False"
+    assert not any(name.startswith("posthog") for name in sys.modules)
