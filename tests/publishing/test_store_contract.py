@@ -17,7 +17,7 @@ from widedeep.publishing.s3 import S3Store
 from widedeep.publishing.store import ObjectStore
 
 T = TypeVar("T")
-RIVALS = 10
+RIVALS, ROUNDS = 10, 2
 
 
 @pytest.fixture(params=["memory", "s3"])
@@ -66,7 +66,7 @@ def test_the_first_creation_stands(store: ObjectStore) -> None:
 
 
 def test_of_ten_racing_creations_exactly_one_wins_and_its_bytes_stand(store: ObjectStore) -> None:
-    for round_number in range(5):
+    for round_number in range(ROUNDS):
         key = f"race/{round_number}"
         won = race(lambda rival, key=key: store.create(key, b"%d" % rival))
         assert sum(won) == 1
@@ -99,7 +99,7 @@ def test_a_swap_that_expects_an_object_where_none_is_is_stale(store: ObjectStore
 
 @pytest.mark.parametrize("there_before", [True, False])
 def test_of_ten_racing_swaps_exactly_one_wins_and_its_bytes_stand(store: ObjectStore, there_before: bool) -> None:
-    for round_number in range(5):
+    for round_number in range(ROUNDS):
         key = f"race/{round_number}"
         etag = store.swap(key, b"before", None) if there_before else None
 

@@ -32,7 +32,7 @@ def plan(outcomes: Iterable[Outcome], own: Snapshot, seen: Seen, split: SplitRul
     """What the candidate of span `own` learns after these outcomes, as a child of the parent that has `seen` so much.
 
     - Training rows: the `max_spans` oldest pending spans, then its own. The oldest go first, so that none starves; what is left
-      stays pending. A span whose training rows were in `attempts` rejected candidates is set aside: the oldest can't block for ever.
+      stays pending. A span whose training rows were in `attempts` rejected candidates is set aside, so it can't block the others.
     - Held-out rows: of all earlier spans that have left the pool. Those of a span that is set aside wait with it.
     - With rule `drop`, a span that the parent has not learnt is forgotten: neither its training rows nor its held-out rows are
       ever learnt. Its held-out rows still serve the gate while they are in the pool.
