@@ -21,7 +21,7 @@ def store() -> MemoryStore:
     return MemoryStore()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def lineage_of() -> Callable[..., Lineage]:
     def lineage_of(span: date, parent: str | None = None, seed: int = 0) -> Lineage:
         learnt = (Part(span=span, version=1, digest=DIGEST, part="train"),)
@@ -49,7 +49,7 @@ def staged(lineage_of: Callable[..., Lineage], payload: Path) -> Callable[..., C
     return staged
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def verdict_on() -> Callable[..., Verdict]:
     def verdict_on(candidate: Candidate, champion: Manifest | None = None, decision: str = "promote") -> Verdict:
         return Verdict(
@@ -69,7 +69,7 @@ def verdict_on() -> Callable[..., Verdict]:
     return verdict_on
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def outcome_of() -> Callable[..., Outcome]:
     def outcome_of(span: date, result: str = "promoted", release_id: str | None = None, lane: str = "live") -> Outcome:
         at = datetime(2026, 1, 1, tzinfo=UTC)
