@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
@@ -217,7 +217,7 @@ def _logging(level: int) -> Iterator[None]:
         logger.removeHandler(handler)
 
 
-def _print_json(found: Value | list[Value] | tuple[Value, ...]) -> None:
+def _print_json(found: Value | Sequence[Value]) -> None:
     plain = found.model_dump(mode="json") if isinstance(found, Value) else [value.model_dump(mode="json") for value in found]
     out.print_json(json.dumps(plain))
 

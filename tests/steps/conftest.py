@@ -10,9 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from widedeep.config import Settings
+from widedeep.artifacts import Progress
+from widedeep.config import load_settings
 from widedeep.data.contract import load_contract
-from widedeep.steps import Workplace
+from widedeep.publishing.s3 import S3Store
+from widedeep.steps import Workplace, bootstrap
 
 CONTRACTS = Path(__file__).parents[1] / "contracts"
 FIRST = date(2026, 3, 2)
@@ -49,13 +51,39 @@ class Chain:
 
 @pytest.fixture
 def chain(s3_store, seaweedfs, tmp_path) -> Chain:
-    settings = Settings(store=s3_store.url, s3_endpoint=seaweedfs.endpoint, contract=CONTRACTS / "shop.yaml")
+    return _chain(s3_store, seaweedfs, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def history(seaweedfs, tmp_path_factory) -> tuple[S3Store, Progress]:
+    """A store whose first three days are learnt by a bootstrap: made once, copied for each test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in seaweedfs.environment.items():
+            patch.setenv(name, value)
+        store = S3Store("s3://widedeep/history-of-the-steps", seaweedfs.endpoint)
+        chain = _chain(store, seaweedfs, tmp_path_factory.mktemp("history"))
+        for n in range(3):
+            chain.deliver(n)
+        return store, bootstrap(chain.place, chain.day(0), chain.day(2))
+
+
+@pytest.fixture
+def begun(chain, history) -> Chain:
+    """A chain whose first three days are learnt by a bootstrap."""
+    learnt, chain.first = history
+    for key in learnt.keys(""):
+        chain.place.store.create(key, learnt.get(key).data)
+    return chain
+
+
+def _chain(store: S3Store, seaweedfs, scratch: Path) -> Chain:
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("WIDEDEEP_")},
-        "WIDEDEEP_STORE": s3_store.url,
+        "WIDEDEEP_STORE": store.url,
         "WIDEDEEP_S3_ENDPOINT": seaweedfs.endpoint,
         "WIDEDEEP_CONTRACT": str(CONTRACTS / "shop.yaml"),
     }
+    settings = load_settings(environment)
+    long_after_every_deadline = datetime(2026, 6, 1, tzinfo=UTC)
     contract = load_contract(settings.contract)
-    clock = lambda: datetime(2026, 6, 1, tzinfo=UTC)  # noqa: E731  long after every deadline
-    return Chain(Workplace(s3_store, contract, tmp_path, settings, environment, "test", clock))
+    return Chain(Workplace(store, contract, scratch, settings, environment, "test", lambda: long_after_every_deadline))

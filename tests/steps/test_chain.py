@@ -20,15 +20,6 @@ def learnt(manifest: Manifest) -> list[tuple[int, str]]:
     return [(part.span.day, part.part) for part in manifest.lineage.learnt]
 
 
-@pytest.fixture
-def begun(chain):
-    """A chain whose first three days are learnt by a bootstrap."""
-    for n in range(3):
-        chain.deliver(n)
-    chain.first = bootstrap(chain.place, chain.day(0), chain.day(2))
-    return chain
-
-
 def test_a_history_becomes_the_first_champion_and_every_span_of_it_is_settled(begun):
     pointer, _ = lanes.champion(begun.place.store, LIVE)
     assert pointer.release_id == begun.first.release

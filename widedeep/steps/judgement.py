@@ -59,7 +59,7 @@ def _failed(candidate: Candidate, failure: str) -> DryRunReport:
 
 def gate(place: Workplace, progress: Progress) -> Progress:
     """Judge the candidate against its parent, the champion as of that day."""
-    return gate_after(place, progress, lanes.outcomes(place.store, progress.lane), place.contract.pending)
+    return gate_after(place, progress, lanes.history(place.store, progress.lane, progress.span), place.contract.pending)
 
 
 def gate_after(place: Workplace, progress: Progress, outcomes: tuple[Outcome, ...], rule: Pending) -> Progress:

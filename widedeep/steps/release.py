@@ -43,7 +43,7 @@ def settle(place: Workplace, progress: Progress) -> Progress:
     """
     if progress.result:
         return progress
-    check_order(lanes.outcomes(place.store, progress.lane), progress)
+    check_order(lanes.history(place.store, progress.lane, progress.span), progress)
     outcome = lanes.settle(place.store, outcome_of(place, progress))
     log.info("%s: settled in lane %s: %s. %s", outcome.span, outcome.lane, outcome.result, "; ".join(outcome.reasons))
     return progress.model_copy(update={"result": outcome.result})

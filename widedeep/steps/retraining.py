@@ -28,7 +28,7 @@ def train(place: Workplace, progress: Progress) -> Progress:
     Raises:
         OrderError: an earlier span of the lane is unsettled; nothing was trained.
     """
-    outcomes = lanes.outcomes(place.store, progress.lane)
+    outcomes = lanes.history(place.store, progress.lane, progress.span)
     check_order(outcomes, progress)
     return train_after(place, progress, outcomes, place.contract.pending)
 
