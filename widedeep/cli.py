@@ -42,14 +42,17 @@ class Colour(StrEnum):
     quarantined = "magenta"
 
 
-Day = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")]
+DAY = {"formats": ["%Y-%m-%d"], "metavar": "YYYY-MM-DD"}
+Span = Annotated[datetime, typer.Option(**DAY, help="Which span.")]
+First = Annotated[datetime, typer.Option("--from", **DAY, help="First span.")]
+Last = Annotated[datetime, typer.Option("--to", **DAY, help="Last span.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LaneName = Annotated[str, typer.Option(help="Which lane.")]
 
 
 @app.command()
 def run(
-    span: Day, lane: Annotated[str | None, typer.Option(help="Default: live after its head, else a lane of its own.")] = None
+    span: Span, lane: Annotated[str | None, typer.Option(help="Default: live after its head, else a lane of its own.")] = None
 ) -> None:
     """Run all steps of one span: ingest, validate, train, dry run, gate, publish, settle."""
     from widedeep.steps import run_span
@@ -60,7 +63,7 @@ def run(
 
 
 @app.command()
-def bootstrap(first: Annotated[Day, typer.Option("--from")], last: Annotated[Day, typer.Option("--to")]) -> None:
+def bootstrap(first: First, last: Last) -> None:
     """Train the first release of the live lane on a whole history, in one go."""
     from widedeep.steps import bootstrap as learn
 
@@ -153,12 +156,11 @@ def rank(
 
 
 @app.command()
-def demo(keep: Annotated[Path | None, typer.Option(help="Keep the store in this folder.")] = None) -> None:
+def demo() -> None:
     """Three spans through the same steps, without Airflow: one promoted, one quarantined, one rejected."""
     from widedeep.demo import demonstrate
 
-    with _logging(logging.WARNING):
-        demonstrate(out, dict(os.environ), keep)
+    demonstrate(out, os.environ)
 
 
 @sample_app.command()
@@ -171,7 +173,7 @@ def fetch(folder: Annotated[Path, typer.Option(help="Where the three files go.")
 
 
 @sample_app.command()
-def deliver(first: Annotated[Day, typer.Option("--from")], last: Annotated[Day, typer.Option("--to")]) -> None:
+def deliver(first: First, last: Last) -> None:
     """Put the sample's spans into the landing area; those that are there stay as they are."""
     from widedeep.steps import deliver_sample
 
