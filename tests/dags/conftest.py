@@ -53,8 +53,8 @@ def database(airflow_environment: dict[str, str]) -> Iterator[dict[str, str]]:
 def play(database: dict[str, str]) -> Play:
     """Play runs of a DAG: what became of them, and all that was printed."""
 
-    def play_runs(dag_id: str, runs: list[dict[str, Any]], *more: str, **environment: str) -> tuple[list[dict[str, Any]], str]:
-        printed = python(database | environment, str(PLAY), dag_id, json.dumps(runs), *more)
+    def play_runs(runs: list[dict[str, Any]], *more: str, **environment: str) -> tuple[list[dict[str, Any]], str]:
+        printed = python(database | environment, str(PLAY), json.dumps(runs), *more)
         return told(printed, "PLAYED "), printed
 
     return play_runs

@@ -1,6 +1,6 @@
-"""Plays runs of a DAG against a real metadata database, in a process of its own, and prints what became of them as JSON.
+"""Plays DAG runs on a real metadata database, in a process of its own, and prints what became of them as JSON.
 
-    python play.py DAG_ID '[{"logical_date": "2026-01-02", "conf": {}}, ...]' [FAKE_STEPS.py]
+    python play.py '[{"dag_id": …, "logical_date": "2026-01-02", "conf": {…}, "environment": {…}}, …]' [FAKE_STEPS.py]
 
 `dag.test` runs the scheduler's rules, the task runner and the execution API in this process. Retries wait for nothing here.
 """
@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 
-def main(dag_id: str, runs: str, fake_steps: str | None = None) -> None:
+def main(runs: str, fake_steps: str | None = None) -> None:
     if fake_steps:
         _stand_in("widedeep.steps", Path(fake_steps))
     from airflow.models.xcom import XComModel
@@ -22,7 +22,10 @@ def main(dag_id: str, runs: str, fake_steps: str | None = None) -> None:
 
     told = []
     for run in json.loads(runs):
-        dag = _load(dag_id)  # anew for each run, as for each task: a Param remembers the configuration of the run before
+        os.environ.update(run.get("environment", {}))
+        dag = _load(
+            run.get("dag_id", "widedeep_retrain")
+        )  # anew for each run, as for each task: a Param remembers the configuration of the run before
         day = run["logical_date"]
         moment = datetime.fromisoformat(day).replace(tzinfo=UTC) if day else None
         dag_run = dag.test(logical_date=moment, run_conf=run.get("conf") or {})

@@ -38,7 +38,7 @@ def played(play: Callable[..., tuple[list[dict[str, Any]], str]]) -> tuple[Runs,
     runs: list[dict[str, Any]] = [{"logical_date": None, "conf": {"span": day}} for day in (*DAYS.values(), LATE)]
     runs.append({"logical_date": None})
     runs.append({"logical_date": "2026-01-02"})
-    told, printed = play("widedeep_retrain", runs, FAKE_STEPS)
+    told, printed = play(runs, FAKE_STEPS)
     return dict(zip((*DAYS, "late", "no span can be told", "scheduled"), told, strict=True)), printed
 
 
