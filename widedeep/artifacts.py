@@ -164,7 +164,10 @@ class DryRunReport(Value):
 
 
 class MetricReport(Value):
-    """Quality of one model on one holdout. `auc` is None where only one class occurs; `ne` divides log loss by that of the base rate."""
+    """Quality of one model on one holdout: log loss in nats per row, `ne` normalised entropy, `calibration` Σp/Σy.
+
+    `ne` and `auc` are None where only one class occurs, `calibration` where nothing is positive.
+    """
 
     rows: int
     users: int
@@ -227,8 +230,8 @@ class ChampionPointer(Value):
 class Progress(Value):
     """How far a run of one span has come: each step reads it and returns it with its own fields filled in.
 
-    Keys and digests only, so that what a step adds fits into an XCom. `no_data` is a reason; `validation`, `dry_run` and `verdict`
-    are keys of stored evidence. When the run is `over`, only `settle` has work left.
+    Keys and digests only, so that what a step adds fits into an XCom. `no_data` is a reason; `validation`, `dry_run` and
+    `verdict` are keys of stored evidence. When the run is `over`, only `settle` has work left.
     """
 
     span: date
@@ -251,7 +254,7 @@ class Progress(Value):
 
 
 class Waiting(Value):
-    """The span can't be ingested yet. After `until`, `ingest` records "no data"; None: only the task's own time-out bounds the wait."""
+    """The span can't be ingested yet. After `until`, `ingest` records "no data"; None: the task's time-out bounds the wait."""
 
     span: date
     reason: str
@@ -270,4 +273,3 @@ class Outcome(Value):
     learnt: tuple[Part, ...] = ()
     settled_at: datetime
     settled_by: str
-

@@ -59,7 +59,10 @@ def run(
 
     with _workplace() as place, err.status(f"{span:%Y-%m-%d}") as status:
         progress = run_span(place, span.date(), lane, lambda step: status.update(f"{span:%Y-%m-%d}: {step}"))
-    out.print(f"{progress.span} in lane {progress.lane}: [bold]{progress.result}[/]" + (f", {progress.release}" if progress.release else ""))
+    out.print(
+        f"{progress.span} in lane {progress.lane}: [bold]{progress.result}[/]"
+        + (f", {progress.release}" if progress.release else "")
+    )
 
 
 @app.command()
@@ -179,7 +182,10 @@ def deliver(first: First, last: Last) -> None:
 
     with _workplace() as place:
         delivered = deliver_sample(place, first.date(), last.date())
-    out.print(f"sample: {len(delivered)} spans are delivered" + (f", {delivered[0]} to {delivered[-1]}" if delivered else ": it is used up"))
+    out.print(
+        f"sample: {len(delivered)} spans are delivered"
+        + (f", {delivered[0]} to {delivered[-1]}" if delivered else ": it is used up")
+    )
 
 
 def main() -> None:
@@ -227,5 +233,3 @@ def _print_json(found: Value | Sequence[Value]) -> None:
 def _rows(snapshot: object) -> str:
     rows = getattr(snapshot, "rows", None)
     return "" if rows is None else f"{rows:,}"
-
-

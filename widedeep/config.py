@@ -1,4 +1,4 @@
-"""Settings of one process, read once from `WIDEDEEP_*` environment variables. Unknown names fail; all problems are reported together.
+"""Settings of one process, read once from `WIDEDEEP_*` environment variables. Unknown names fail; problems are told together.
 
 Credentials are not here: boto3 takes them from the standard AWS chain (`AWS_ACCESS_KEY_ID`, profiles, roles).
 """

@@ -1,7 +1,7 @@
 """A first look: a small history and three spans through the real steps and a real S3 server, without Airflow.
 
-One span is promoted, one is quarantined because its ratings are damaged, one is rejected because its ratings sit on the wrong rows:
-every column of it looks right, so only the gate can tell.
+One span is promoted, one is quarantined because its ratings are damaged, and one is rejected because its ratings sit on the wrong
+rows: every column of it looks right, so only the gate can tell.
 """
 
 import io
@@ -85,7 +85,8 @@ def demonstrate(out: Console, own_environment: Mapping[str, str]) -> None:
                 _play(out, workplace, last + timedelta(days=i + 1), scene)
             out.print(_summary(lanes.outcomes(workplace.store, LIVE)[HISTORY_SPANS:]))
             champion = lanes.champion(workplace.store, LIVE)
-            out.print(f"readers follow [bold]{champion[0].release_id if champion else None}[/]; {time.monotonic() - began:.0f} s in all")
+            followed = champion[0].release_id if champion else "nothing"
+            out.print(f"readers follow [bold]{followed}[/]; {time.monotonic() - began:.0f} s in all")
 
 
 def _play(out: Console, place: Workplace, span: date, scene: Scene) -> None:
@@ -115,7 +116,8 @@ def _with_ratings(rows: pa.Table, ratings: np.ndarray) -> pa.Table:
 
 
 def _comparison(verdict: Verdict) -> Table:
-    table = Table("", "log loss", "AUC", "calibration", title=f"on {verdict.candidate_metrics.rows:,} held-out rows", title_justify="left")
+    title = f"on {verdict.candidate_metrics.rows:,} held-out rows"
+    table = Table("", "log loss", "AUC", "calibration", title=title, title_justify="left")
     for name, metrics in (("candidate", verdict.candidate_metrics), ("champion", verdict.champion_metrics)):
         if metrics:
             table.add_row(name, f"{metrics.log_loss:.4f}", f"{metrics.auc or 0:.4f}", f"{metrics.calibration or 0:.3f}")

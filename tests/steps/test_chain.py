@@ -25,7 +25,13 @@ def test_a_history_becomes_the_first_champion_and_every_span_of_it_is_settled(be
     assert pointer.release_id == begun.first.release
     assert [o.result for o in lanes.outcomes(begun.place.store, LIVE)] == ["learnt", "learnt", "promoted"]
     # Days 2 and 3 of March are past the pool window of one span; the held-out users of the 4th are not.
-    assert learnt(manifest_of(begun, pointer.release_id)) == [(2, "holdout"), (2, "train"), (3, "holdout"), (3, "train"), (4, "train")]
+    assert learnt(manifest_of(begun, pointer.release_id)) == [
+        (2, "holdout"),
+        (2, "train"),
+        (3, "holdout"),
+        (3, "train"),
+        (4, "train"),
+    ]
 
 
 def test_the_first_release_is_judged_by_absolute_checks_only_and_says_so(begun):
@@ -209,4 +215,3 @@ def _impossible(chain):
 def _only_verdict(chain, release: str) -> str:
     (key,) = [key for key in chain.place.store.keys(f"evidence/{release}/") if "verdict" in key]
     return key
-

@@ -1,4 +1,4 @@
-"""The gate: may this candidate replace the champion? Only `decide` makes a `Verdict`, and it is bound to the digests of what was judged.
+"""The gate: may this candidate replace the champion? Only `decide` makes a `Verdict`, bound to the digests of what was judged.
 
 With D = candidate − champion log loss on the same unseen rows: promote when D is shown to be below the margin, reject when it is
 shown to be above it or an absolute check fails, and otherwise `undecided` as the contract says.
@@ -35,7 +35,7 @@ def decide(
         ValueError: the dry run rehearsed another candidate.
     """
     if dry_run.manifest_sha256 != candidate.manifest_sha256:
-        raise ValueError(f"the dry run rehearsed {dry_run.release_id}, not {candidate.release_id}: run it again for this candidate")
+        raise ValueError(f"the dry run rehearsed {dry_run.release_id}, wanted {candidate.release_id}: run it for this candidate")
     failures = (*dry_run.failures, *_absolute_failures(metrics, limits))
     decision, reasons = ("reject", failures) if failures else _compare(comparison, limits)
     return Verdict(
@@ -67,7 +67,8 @@ def _compare(comparison: Comparison | None, limits: Gate) -> tuple[Decision, tup
     if comparison is None:
         return "promote", ("first release of the chain: absolute checks only, and all passed",)
     d, users = comparison.difference, comparison.metrics.users
-    found = f"loss differs from the champion's by {d.estimate:+.4f} ({d.level:.0%} interval {d.lower:+.4f} to {d.upper:+.4f}, {users} users)"
+    interval = f"{d.level:.0%} interval {d.lower:+.4f} to {d.upper:+.4f}, {users} users"
+    found = f"loss differs from the champion's by {d.estimate:+.4f} ({interval})"
     if users < limits.min_users:
         return limits.undecided, (f"{found}: fewer than {limits.min_users} users can't decide",)
     if d.upper < limits.margin:

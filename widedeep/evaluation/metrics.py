@@ -61,7 +61,7 @@ def paired_difference(candidate_losses: Floats, champion_losses: Floats, users: 
     estimate = float(difference.mean())
     _, cluster = np.unique(users, return_inverse=True)
     clusters = int(cluster.max()) + 1
-    if clusters < 2:
+    if clusters == 1:
         return Interval(estimate=estimate, lower=-1e9, upper=1e9, level=level)
     residuals = np.bincount(cluster, weights=difference - estimate)
     error = float(np.sqrt(clusters / (clusters - 1) * np.square(residuals).sum())) / len(difference)

@@ -1,4 +1,4 @@
-"""Golden scores: real rows with the trainer's own scores, kept in the release, so that whoever loads it can tell whether it is the same model."""
+"""Golden scores: real rows with the trainer's own scores, kept in the release: whoever loads it can tell if it is that model."""
 
 import pyarrow as pa
 

@@ -52,7 +52,9 @@ def rank(store: ObjectStore, contract: Contract, manifest: Manifest, user: str, 
     last_seen = _last_row(store, contract, manifest, user, folder)
     scores = score_rows(load_bundle(folder, optimizer=False), _requests(catalogue, last_seen, user, contract), contract)
     best = np.argsort(-scores, kind="stable")[:top]
-    return Ranking(manifest.release_id, user, last_seen is not None, tuple(_item(catalogue, i, scores[i], contract) for i in best))
+    return Ranking(
+        manifest.release_id, user, last_seen is not None, tuple(_item(catalogue, i, scores[i], contract) for i in best)
+    )
 
 
 def _last_row(store: ObjectStore, contract: Contract, manifest: Manifest, user: str, folder: Path) -> pa.Table | None:

@@ -1,7 +1,9 @@
 """The dry run's fresh process: load a candidate from the store as a server would, verify it, and score real rows.
 
-"We dry run each model before loading it" (Cheng et al. 2016, §3.3). The process shares nothing with the trainer but the store: what
-it can load and reproduce, a server can. `python -m widedeep.serving.rehearsal RELEASE MANIFEST_SHA256` prints a `DryRunReport`.
+Each model is dry run before it is loaded (Cheng et al. 2016, §3.3). The process shares nothing with the trainer but the store:
+what it can load and reproduce, a server can.
+
+`python -m widedeep.serving.rehearsal RELEASE MANIFEST_SHA256` prints a `DryRunReport`.
 """
 
 import os

@@ -56,7 +56,8 @@ def ingest(place: Workplace, progress: Progress) -> Progress:
     if isinstance(table, Unreadable):
         return _quarantine_unreadable(place, progress, files, table.findings)
     snapshot = snapshots.save_snapshot(place.store, progress.span, conform(table, place.contract), place.folder())
-    log.info("%s: %d rows in %d file(s), snapshot v%d %.12s", snapshot.span, snapshot.rows, len(keys), snapshot.version, snapshot.digest)
+    told = f"{snapshot.rows} rows in {len(keys)} file(s), snapshot v{snapshot.version} {snapshot.digest[:12]}"
+    log.info("%s: %s", snapshot.span, told)
     return progress.model_copy(update={"snapshot": snapshot})
 
 

@@ -31,7 +31,9 @@ def bootstrap(place: Workplace, first: date, last: date, on_step: Callable[[str]
     runs = [_arrive(place, first + timedelta(days=i), on_step) for i in range((last - first).days + 1)]
     usable = [run for run in runs if not run.over]
     if not usable:
-        raise PermanentError(f"bootstrap from {first} to {last}: no usable span. Deliver them below {place.store.url}, then run again.")
+        raise PermanentError(
+            f"bootstrap from {first} to {last}: no usable span below {place.store.url}. Deliver them, run again."
+        )
     progress = _learn(place, usable, on_step)
     on_step("settle")
     for run in runs:
@@ -75,6 +77,7 @@ def _learn(place: Workplace, usable: list[Progress], on_step: Callable[[str], No
     progress = gate_after(place, progress, history, everything)
     if progress.decision != "promote":
         reasons = "; ".join(read_verdict(place, progress).reasons)
-        raise PermanentError(f"bootstrap: the gate says {progress.decision}: {reasons}. Nothing was settled; mend the history or the contract.")
+        advice = "Nothing was settled; mend the history or the contract"
+        raise PermanentError(f"bootstrap: the gate says {progress.decision}: {reasons}. {advice}.")
     on_step("publish")
     return publish(place, progress)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from widedeep.artifacts import Candidate, DryRunReport, Manifest, Outcome, Part, Progress, Snapshot, Verdict, canonical_json, sha256
+from widedeep.artifacts import Candidate, DryRunReport, Manifest, Outcome, Part, Progress, Verdict, canonical_json, sha256
 from widedeep.data.contract import Pending
 from widedeep.errors import StoreUnavailableError
 from widedeep.publishing import lanes, releases
@@ -33,7 +33,8 @@ def dry_run(place: Workplace, progress: Progress) -> Progress:
     name = f"dry-run-{candidate.manifest_sha256[:16]}"
     report = releases.load_evidence(place.store, candidate.release_id, name, DryRunReport) or _rehearse(place, candidate)
     key = releases.save_evidence(place.store, candidate.release_id, name, report)
-    passed = f"{report.rows_scored} rows reproduced within {report.largest_score_error or 0:.1e}, {report.files_verified} files verified"
+    error = report.largest_score_error or 0
+    passed = f"{report.rows_scored} rows reproduced within {error:.1e}, {report.files_verified} files verified"
     log.info("%s: dry run of %s: %s", progress.span, candidate.release_id, "; ".join(report.failures) or passed)
     return progress.model_copy(update={"dry_run": key})
 
@@ -47,7 +48,7 @@ def _rehearse(place: Workplace, candidate: Candidate) -> DryRunReport:
         return _failed(candidate, f"the process did not finish within {limit_s:.0f} s")
     last_words = (done.stderr.strip().splitlines() or ["no message"])[-1]
     if done.returncode == NOT_THE_CANDIDATE:
-        raise StoreUnavailableError(f"dry run of {candidate.release_id}: {last_words}. Nothing is held against the candidate; run again.")
+        raise StoreUnavailableError(f"dry run of {candidate.release_id}: {last_words}. The candidate is not to blame; run again.")
     if done.returncode:
         return _failed(candidate, f"the process ended with status {done.returncode}: {last_words}")
     return DryRunReport.model_validate_json(done.stdout.splitlines()[-1])

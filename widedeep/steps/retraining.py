@@ -38,7 +38,8 @@ def check_order(outcomes: tuple[Outcome, ...], progress: Progress) -> None:
     unsettled = lanes.first_unsettled(outcomes, progress.span)
     if unsettled:
         raise OrderError(
-            f"span {unsettled} of lane {progress.lane} is unsettled: clear or run {unsettled} first, then this one ({progress.span})"
+            f"span {unsettled} of lane {progress.lane} is unsettled: "
+            f"clear or run {unsettled} first, then this one ({progress.span})"
         )
 
 
@@ -69,7 +70,9 @@ def parent_manifest(place: Workplace, progress: Progress, outcomes: tuple[Outcom
     return releases.load_manifest(place.store, parent, published=True) if parent else None
 
 
-def plan_after(place: Workplace, progress: Progress, outcomes: tuple[Outcome, ...], rule: Pending, parent: Manifest | None) -> Plan:
+def plan_after(
+    place: Workplace, progress: Progress, outcomes: tuple[Outcome, ...], rule: Pending, parent: Manifest | None
+) -> Plan:
     """What the span's candidate learns and what the gate scores, given everything that was settled before it."""
     own = wanted(progress.snapshot, "snapshot", "ingest")
     return plan(outcomes, own, parent.seen() if parent else frozenset(), place.contract.split, rule)
@@ -122,4 +125,5 @@ def _train(place: Workplace, lineage: Lineage, parent: Manifest | None) -> Candi
 def _told(report: "TrainingReport") -> str:
     parts = ", ".join(f"{p.rows} {p.part.part} rows of {p.part.span}" for p in report.parts)
     new = report.warm_start
-    return f"{parts}; {new.new_values} new values and {new.new_crosses} new crosses; log loss before learning {report.log_loss:.4f}"
+    grown = f"{new.new_values} new values and {new.new_crosses} new crosses"
+    return f"{parts}; {grown}; log loss before learning {report.log_loss or 0:.4f}"

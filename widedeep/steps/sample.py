@@ -24,7 +24,7 @@ def deliver_sample(place: Workplace, first: date, last: date | None = None) -> t
 
     settings = place.settings
     if settings.sample is None or settings.history_start is None:
-        raise UsageError("the sample is not set up here: wanted WIDEDEEP_SAMPLE and WIDEDEEP_HISTORY_START. `make shell` sets both.")
+        raise UsageError("no sample here: wanted WIDEDEEP_SAMPLE and WIDEDEEP_HISTORY_START. `make shell` sets both.")
     index = (first - settings.history_start).days
     if index < 0:
         raise UsageError(f"span {first}: the sample begins with {settings.history_start}")
