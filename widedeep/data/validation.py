@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -117,7 +118,9 @@ def _exception(info: Mapping[str, Any]) -> str | None:
 
 
 def _shown(value: Any) -> str:
-    return f"{value:%Y-%m-%d %H:%M:%S} UTC" if isinstance(value, pd.Timestamp) else f"{value!r:.60}"
+    if isinstance(value, pd.Timestamp):
+        return f"{value:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{value.item() if isinstance(value, np.generic) else value!r:.60}"
 
 
 def _result(run: ExpectationSuiteValidationResult) -> Any:
