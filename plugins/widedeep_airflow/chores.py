@@ -29,6 +29,4 @@ class FeedOperator(BaseOperator):
         with opened(context) as (steps, place):
             span = span_of(context)
             if not steps.deliver_sample(place, span):
-                raise AirflowSkipException(
-                    f"{span}: the sample is used up; deliver your own data below {place.store.url}/landing/"
-                )
+                raise AirflowSkipException(f"{span}: the sample is used up; nothing more is delivered to {place.store.url}")

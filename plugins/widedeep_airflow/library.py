@@ -29,7 +29,7 @@ def permanent_faults_fail_at_once() -> Iterator[None]:
 @contextmanager
 def opened(context: "Context") -> Iterator[tuple[ModuleType, "Workplace"]]:
     """The steps and an open workplace. The import stands here because it costs seconds that parsing must not pay."""
-    from widedeep import steps  # noqa: PLC0415
+    from widedeep import steps
 
     with permanent_faults_fail_at_once(), steps.open_workplace(os.environ, actor=actor(context)) as place:
         yield steps, place

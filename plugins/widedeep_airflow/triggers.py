@@ -54,7 +54,7 @@ class DeliveryTrigger(BaseTrigger):
         return waiting.reason if waiting else None
 
     def _readiness(self) -> Waiting | None:
-        from widedeep import steps  # noqa: PLC0415  (imported in the thread, so that the event loop never waits for it)
+        from widedeep import steps  # here, in the thread: the event loop must not wait for it
 
         with steps.open_workplace(os.environ, actor="airflow:triggerer") as place:
             return steps.readiness(place, Progress(span=date.fromisoformat(self.span), lane=self.lane))

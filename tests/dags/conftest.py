@@ -15,6 +15,29 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PLAY = Path(__file__).with_name("play.py")
 PARSE = Path(__file__).with_name("parse.py")
+FAKE_STEPS = Path(__file__).with_name("fake_steps.py")
+DAYS = {  # row of the table in docs/adr/0001-run-and-task-states.md: the day of `fake_steps.SCRIPT` that plays it
+    "promote": "2026-01-01",
+    "hold": "2026-01-02",
+    "reject": "2026-01-03",
+    "quarantine: a check failed": "2026-01-04",
+    "quarantine: unreadable files": "2026-01-05",
+    "no data until the deadline": "2026-01-06",
+    "settled already": "2026-01-07",
+    "permanent fault, in train": "2026-01-08",
+    "other fault, in train, that stays": "2026-01-09",
+    "other fault, in train, that goes": "2026-01-10",
+}
+SAMPLE = {"WIDEDEEP_SAMPLE": "/nowhere", "WIDEDEEP_START_DATE": "2025-12-24"}
+STAND_IN_RUNS: dict[str, dict[str, Any]] = {
+    **{row: {"logical_date": None, "conf": {"span": day}} for row, day in DAYS.items()},
+    "no span can be told": {"logical_date": None},
+    "late": {"logical_date": None, "conf": {"span": "2026-01-11"}},
+    "scheduled": {"logical_date": "2026-01-02"},
+    "bootstrap": {"dag_id": "widedeep_bootstrap", "logical_date": None, "conf": {"from": "2025-12-01", "to": "2025-12-08"}},
+    "feed": {"dag_id": "sample_feed", "logical_date": "2026-01-03", "environment": SAMPLE},
+    "feed, used up": {"dag_id": "sample_feed", "logical_date": "2026-01-04", "environment": SAMPLE},
+}
 Play = Callable[..., tuple[list[dict[str, Any]], str]]
 Parse = Callable[..., dict[str, Any]]
 
@@ -70,6 +93,13 @@ def parse(airflow_environment: dict[str, str]) -> Parse:
         return found
 
     return parse_folder
+
+
+@pytest.fixture(scope="session")
+def stand_in(play: Play) -> tuple[dict[str, dict[str, Any]], str]:
+    """Everything that is played with stand-in steps, by name, in one process: starting Airflow costs more than the runs."""
+    played, printed = play(list(STAND_IN_RUNS.values()), str(FAKE_STEPS))
+    return dict(zip(STAND_IN_RUNS, played, strict=True)), printed
 
 
 def python(environment: dict[str, str], *arguments: str) -> str:
