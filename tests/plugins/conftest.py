@@ -1,12 +1,16 @@
 """Airflow reads its settings when it is imported: before that it gets a home of its own, so that no test touches a person's."""
 
+import atexit
 import os
+import shutil
 import tempfile
 from typing import Any
 
 import pytest
 
-os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="widedeep-airflow-")
+home = tempfile.mkdtemp(prefix="widedeep-airflow-")
+atexit.register(shutil.rmtree, home, ignore_errors=True)
+os.environ["AIRFLOW_HOME"] = home
 for name in [name for name in os.environ if name.startswith("AIRFLOW__")]:
     del os.environ[name]
 
