@@ -1,0 +1,167 @@
+"""The whole stack, as a user starts it: the scheduler learns the history and three daily spans, and nothing is left behind."""
+
+import json
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from widedeep.local import ports
+from widedeep.local.chain import BOOTSTRAP, AirflowApi, bootstrap_run
+from widedeep.local.down import remove
+from widedeep.local.lifetime import tail
+from widedeep.local.stack import Place, Stack, find_place, load_stack
+
+pytestmark = pytest.mark.timeout(1800)
+
+COMMAND = str(Path(sys.executable).with_name("widedeep"))
+RETRAIN = "widedeep_retrain"
+STEPS = {"ingest", "validate", "train", "dry_run", "gate", "publish", "settle"}
+SPANS = 3
+PATIENCE_S = 1200  # the bootstrap and three spans took four minutes on two busy cores
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    place = find_place(tmp_path_factory.mktemp("live"))
+    yield place
+    remove(place)
+
+
+@pytest.fixture(scope="module")
+def start(place: Place) -> str:
+    """What `make local-airflow` prints."""
+    base = next(base for base in iter(lambda: 10_000 + secrets.randbelow(1_200) * 10, 0) if not ports.busy(ports.OFFSETS, base))
+    return widedeep(place, "local", "up", "--port", str(base), "--daily-spans", str(SPANS), "--state", str(place.state))
+
+
+@pytest.fixture(scope="module")
+def stack(place: Place, start: str) -> Stack:
+    stack = load_stack(place)
+    assert start
+    assert stack is not None
+    return stack
+
+
+@pytest.fixture(scope="module")
+def settled(place: Place, stack: Stack) -> dict[str, dict[str, Any]]:
+    """The live lane's outcomes by span, once the scheduler has done all that was delivered."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        found = {outcome["span"]: outcome for outcome in in_stack(place, "spans", "--json")}
+        if stack.last_delivered.isoformat() in found:
+            return found
+        refuse_failed(place, AirflowApi(stack))
+        time.sleep(5)
+    raise AssertionError(f"not settled in {PATIENCE_S} s:\n{widedeep(place, 'local', 'status', '--state', str(place.state))}")
+
+
+def widedeep(place: Place, *arguments: str) -> str:
+    result = subprocess.run([COMMAND, *arguments], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, f"{result.stdout}\n{result.stderr}\n" + "\n".join(
+        tail(log) for log in place.logs.glob("*.log")
+    )
+    return result.stdout
+
+
+def in_stack(place: Place, *arguments: str) -> Any:
+    return json.loads(widedeep(place, "local", "env", "--state", str(place.state), "--", COMMAND, *arguments))
+
+
+def refuse_failed(place: Place, api: AirflowApi) -> None:
+    """Show the end of a failed task's log at once, rather than wait for it in vain."""
+    for dag in (BOOTSTRAP, RETRAIN):
+        for task in api.get(f"dags/{dag}/dagRuns/~/taskInstances?state=failed")["task_instances"]:
+            folder = place.airflow_home / "logs" / f"dag_id={dag}" / f"run_id={task['dag_run_id']}" / f"task_id={task['task_id']}"
+            raise AssertionError(f"{dag} {task['dag_run_id']} {task['task_id']} failed:\n{tail(max(folder.glob('*.log')))}")
+
+
+def test_the_start_ends_with_the_address_and_the_password(start: str, stack: Stack) -> None:
+    assert start.splitlines()[-3:] == [f"Airflow   {stack.url}", "user      admin", f"password  {stack.admin_password}"]
+
+
+def test_a_second_start_finds_all_of_it_running(place: Place, stack: Stack) -> None:
+    again = widedeep(place, "local", "up", "--state", str(place.state))
+
+    assert again.count("runs already") == 7
+
+
+def test_every_delivered_span_is_settled_in_order(settled: dict[str, dict[str, Any]], stack: Stack) -> None:
+    first = stack.history[0]
+    days = [(first + timedelta(days=index)).isoformat() for index in range((stack.last_delivered - first).days + 1)]
+
+    assert sorted(settled) == days
+    assert sorted(settled, key=lambda span: settled[span]["settled_at"])[-SPANS:] == days[-SPANS:]
+
+
+def test_a_release_learnt_from_the_history_serves_and_daily_spans_moved_it_on(
+    place: Place, settled: dict[str, dict[str, Any]]
+) -> None:
+    champion = in_stack(place, "champion", "--json")
+    results = [settled[span]["result"] for span in sorted(settled)]
+
+    assert results[-SPANS:].count("promoted") >= 2
+    assert (
+        champion["release_id"]
+        == [settled[span] for span in sorted(settled) if settled[span]["result"] == "promoted"][-1]["release_id"]
+    )
+
+
+def test_airflow_shows_the_bootstrap_and_every_step_of_every_day_as_done(
+    settled: dict[str, dict[str, Any]], stack: Stack
+) -> None:
+    assert settled
+    api = AirflowApi(stack)
+    deadline = time.monotonic() + 60  # the outcome is written a moment before the run is marked
+    while any(run["state"] == "running" for run in runs(api)) and time.monotonic() < deadline:
+        time.sleep(1)
+
+    days = {run["logical_date"][:10]: run["dag_run_id"] for run in runs(api) if run["state"] == "success"}
+    tasks = {day: api.get(f"dags/{RETRAIN}/dagRuns/{run}/taskInstances")["task_instances"] for day, run in days.items()}
+
+    assert api.get(f"dags/{BOOTSTRAP}/dagRuns/{bootstrap_run(*stack.history)}")["state"] == "success"
+    assert sorted(days) == sorted(settled)[-SPANS:]
+    assert all({task["task_id"] for task in found if task["state"] == "success"} == STEPS for found in tasks.values())
+
+
+def test_a_task_s_handover_is_small(settled: dict[str, dict[str, Any]], stack: Stack) -> None:
+    assert settled
+    api = AirflowApi(stack)
+
+    entries = api.get(f"dags/{RETRAIN}/dagRuns/~/taskInstances/~/xcomEntries?limit=100")["xcom_entries"]
+
+    assert entries
+    for entry in entries:
+        where = f"dags/{RETRAIN}/dagRuns/{entry['run_id']}/taskInstances/{entry['task_id']}/xcomEntries/{entry['key']}"
+        assert len(json.dumps(api.get(where)["value"])) < 1024
+
+
+def test_no_plain_request_gets_in(stack: Stack) -> None:
+    from widedeep.local.health import call
+
+    assert call("GET", f"{stack.url}/api/v2/dags")[0] == 401
+
+
+def test_after_the_stop_no_process_is_left(place: Place, stack: Stack, settled: dict[str, dict[str, Any]]) -> None:
+    assert settled
+    leash = psutil.Process(int((place.state / "leash.pid").read_text()))
+    processes = [leash, *leash.children(recursive=True)]
+    assert len(processes) > 12
+
+    widedeep(place, "local", "down", "--state", str(place.state))
+
+    assert psutil.wait_procs(processes, timeout=10)[1] == []
+    assert ports.busy(ports.OFFSETS, stack.port) == ()
+
+
+def runs(api: AirflowApi) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = api.get(f"dags/{RETRAIN}/dagRuns?limit=50")["dag_runs"]
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
+    return [run for run in found if run["logical_date"][:10] <= yesterday]
