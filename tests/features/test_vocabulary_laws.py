@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import date, timedelta
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -62,7 +63,7 @@ def identities(vocabulary: Vocabulary) -> list[tuple[object, ...]]:
 @settings(max_examples=40, deadline=None)
 def test_known_values_and_crosses_keep_their_rows_when_the_vocabulary_grows(days, min_count):
     states = grown(days, min_count=min_count, cross_min_count=min_count)
-    for before, after in zip(states, states[1:], strict=False):
+    for before, after in pairwise(states):
         assert identities(after.values)[: len(before.values)] == identities(before.values)
         assert identities(after.crosses)[: len(before.crosses)] == identities(before.crosses)
         assert len(set(identities(after.values))) == len(after.values)
