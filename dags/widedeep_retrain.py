@@ -9,7 +9,8 @@ Each day one delivered batch (a *span*) becomes a candidate model, which replace
 
 | what happened | ingest | validate | train | dry_run | gate | publish | settle | run |
 |---|---|---|---|---|---|---|---|---|
-| promoted, held or rejected | success | success | success | success | success | success | success | success |
+| promoted or held | success | success | success | success | success | success | success | success |
+| rejected by the gate | success | success | success | success | success | skipped | success | success |
 | quarantined: bad data | success | success | skipped | skipped | skipped | skipped | success | success |
 | quarantined: unreadable files | success | skipped | skipped | skipped | skipped | skipped | success | success |
 | no data until the deadline | success | skipped | skipped | skipped | skipped | skipped | success | success |
@@ -17,7 +18,7 @@ Each day one delivered batch (a *span*) becomes a candidate model, which replace
 | a fault, say in train | success | success | failed | upstream_failed | upstream_failed | upstream_failed | failed | failed |
 
 Green means that the work was done, not that the model was promoted: the verdict and its reasons are the last line in the log of
-`gate`, and `settle` pushes the result (XCom `result`). `widedeep releases` lists them all.
+`gate`, and `settle` pushes the result (XCom `result`). `widedeep spans` lists them all.
 
 **While the delivery is late** `ingest` is *deferred*: it holds no worker, and gives up at the contract's deadline ("no data").
 

@@ -25,7 +25,7 @@ A_WEEK = timedelta(days=7)
 
 
 class StepOperator(BaseOperator):
-    """One step between `ingest` and `settle`. Skipped when the span is over: settled already, quarantined, or without data."""
+    """One step between `ingest` and `settle`. Skipped when nothing is left to do: the span is over, or its candidate rejected."""
 
     def __init__(self, *, step: str, task_id: str | None = None, **kwargs: Any):
         super().__init__(task_id=task_id or step, **kwargs)
@@ -36,7 +36,10 @@ class StepOperator(BaseOperator):
             before = collect(context["ti"], STEPS[: STEPS.index(self.step)])
             if before.over:
                 raise AirflowSkipException(f"{before.span}: nothing to do: {why_over(before)}")
-            return added(before, getattr(steps, self.step)(place, before))
+            after = getattr(steps, self.step)(place, before)
+            if after == before:
+                raise AirflowSkipException(f"{before.span}: nothing to {self.step}: the gate's decision is {before.decision}")
+            return added(before, after)
 
 
 class IngestOperator(BaseOperator):

@@ -82,6 +82,8 @@ def gate(place, progress):
 
 
 def publish(place, progress):
+    if progress.decision == "reject":
+        return progress
     return progress.model_copy(update={"release": progress.candidate.release_id})
 
 
