@@ -162,7 +162,8 @@ class S3Store:
             try:
                 return self._client.put_object(ChecksumSHA256=base64.b64encode(digest).decode(), **arguments)["ETag"]
             except ClientError as error:
-                if _status(error) in CONFLICTS and _code(error) != "NoSuchBucket":
+                # A missing bucket is a 404 too: the read that follows every conflict says so.
+                if _status(error) in CONFLICTS:
                     return error
                 raise
 
