@@ -45,6 +45,8 @@ def seaweedfs() -> Iterator[Seaweed]:
         process.terminate()
         process.wait(timeout=30)
         shutil.rmtree(folder)
+        # weed puts this socket into /tmp whatever it is told, and leaves it there.
+        Path(f"/tmp/seaweedfs-admin-grpc-{ports['admin.port.grpc']}.sock").unlink(missing_ok=True)
 
 
 @pytest.fixture

@@ -139,8 +139,8 @@ def _check_champion(store: ObjectStore, lane: str, release: Release, verdict: Ve
     compared = (verdict.champion, verdict.champion_manifest_sha256)
     if present != compared:
         raise StaleError(
-            f"lane {lane}: got {present[0] or 'nobody'} as champion, wanted {compared[0] or 'nobody'}, which {release.release_id} "
-            "was compared with. The release stays stored, unpromoted. Run the gate again."
+            f"lane {lane}: got {present[0] or 'nobody'} as champion, wanted {compared[0] or 'nobody'}, which "
+            f"{release.release_id} was compared with. The release stays stored, unpromoted. Run the gate again."
         )
 
 
