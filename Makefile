@@ -70,7 +70,7 @@ lock: $(READY) ## Resolve the dependencies anew, into requirements.lock
 clean: ## Stop the stack and delete its data, and all caches
 	@if [ -x $(BIN)/widedeep ]; then $(BIN)/widedeep local down --remove; fi
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
-	find dags plugins widedeep tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -path ./.venv -prune -o -path ./.local -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## The same, and delete the environment and the sample
 	rm -rf .venv .local *.egg-info

@@ -107,7 +107,7 @@ def test_a_release_learnt_from_the_history_serves_and_daily_spans_moved_it_on(
     champion = in_stack(place, "champion", "--json")
     results = [settled[span]["result"] for span in sorted(settled)]
 
-    assert results[-SPANS:].count("promoted") >= 2
+    assert "promoted" in results[-SPANS:]
     assert (
         champion["release_id"]
         == [settled[span] for span in sorted(settled) if settled[span]["result"] == "promoted"][-1]["release_id"]
