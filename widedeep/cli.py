@@ -163,7 +163,7 @@ def demo() -> None:
     """Three spans through the same steps, without Airflow: one promoted, one quarantined, one rejected."""
     from widedeep.demo import demonstrate
 
-    demonstrate(out, os.environ)
+    demonstrate(out)
 
 
 @sample_app.command()

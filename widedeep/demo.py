@@ -5,15 +5,11 @@ rows: every column of it looks right, so only the gate can tell.
 """
 
 import io
-import os
-import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from random import Random
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -25,15 +21,11 @@ from rich.table import Table
 from widedeep.artifacts import LIVE, Outcome, Verdict
 from widedeep.data.movielens import deliveries, fetch
 from widedeep.errors import StackError
-from widedeep.local import environment, health, ports
-from widedeep.local.configuration import leashed
-from widedeep.local.parts import Part, parts_of
-from widedeep.local.stack import Place, Stack, create_stack, find_place
+from widedeep.local.alone import store_alone
 from widedeep.publishing import lanes
 from widedeep.steps import Workplace, bootstrap, deliver_sample, open_workplace, run_span
 
 HISTORY_SPANS = 4
-START_LIMIT_S = 60
 COLOURS = {"promoted": "green", "quarantined": "magenta", "rejected": "red", "held": "yellow"}
 
 
@@ -64,18 +56,17 @@ SCENES = (
 )
 
 
-def demonstrate(out: Console, own_environment: Mapping[str, str]) -> None:
+def demonstrate(out: Console) -> None:
     """Run the demo; the store and everything in it are gone afterwards.
 
     Raises:
         StackError: the store does not start.
     """
     began = time.monotonic()
-    with TemporaryDirectory(prefix="widedeep-demo-") as folder:
-        place, stack = find_place(Path(folder)), _free_stack()
-        fetch(place.sample)
-        with _store(place, stack), open_workplace(_settings(place, stack, own_environment), actor="demo") as workplace:
-            first = stack.history[0]
+    with TemporaryDirectory(prefix="widedeep-demo-") as folder, store_alone(Path(folder), date.today()) as settings:
+        fetch(Path(settings["WIDEDEEP_SAMPLE"]))
+        with open_workplace(settings, actor="demo") as workplace:
+            first = date.fromisoformat(settings["WIDEDEEP_HISTORY_START"])
             with out.status(f"learning a history of {HISTORY_SPANS} spans"):
                 last = first + timedelta(days=HISTORY_SPANS - 1)
                 deliver_sample(workplace, first, last)
@@ -131,44 +122,3 @@ def _summary(outcomes: tuple[Outcome, ...]) -> Table:
         result = f"[{COLOURS[outcome.result]}]{outcome.result}[/]"
         table.add_row(str(outcome.span), scene.title, rows, result, outcome.release_id or "")
     return table
-
-
-def _free_stack() -> Stack:
-    """A stack on ports that nobody uses, so that the demo runs beside anything."""
-    random = Random()  # noqa: S311  (not a secret)
-    for _ in range(100):
-        stack = create_stack(date.today(), random.randrange(20_000, ports.LARGEST_BASE), 1)
-        if not ports.busy(ports.OFFSETS, stack.port):
-            return stack
-    raise StackError("found no free ports on 127.0.0.1 for the demo's store")
-
-
-def _settings(place: Place, stack: Stack, own: Mapping[str, str]) -> dict[str, str]:
-    settings = environment.complete(environment.generated(place, stack), own)
-    # The library's own process needs the credentials too, and takes them from where the standard AWS chain looks.
-    os.environ.update({name: value for name, value in settings.items() if name.startswith("AWS_")})
-    return settings
-
-
-@contextmanager
-def _store(place: Place, stack: Stack) -> Iterator[None]:
-    """SeaweedFS alone, on a leash: nothing of it outlives the demo, however that ends."""
-    part = parts_of(place, stack)[0]
-    part.folder.mkdir(parents=True)
-    settings = environment.complete(environment.generated(place, stack), os.environ)
-    with (place.state / "store.log").open("wb") as log:
-        process = subprocess.Popen(leashed(part.command), cwd=part.folder, env=settings, stdout=log, stderr=log)
-    try:
-        _await_health(part, stack, process, place.state / "store.log")
-        yield
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _await_health(part: Part, stack: Stack, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + START_LIMIT_S
-    while not health.is_healthy(part, stack):
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise StackError(f"the demo's store does not start; its last words:\n{log.read_text()[-500:]}")
-        time.sleep(0.1)

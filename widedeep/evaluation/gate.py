@@ -69,10 +69,11 @@ def _compare(comparison: Comparison | None, limits: Gate) -> tuple[Decision, tup
     d, users = comparison.difference, comparison.metrics.users
     interval = f"{d.level:.0%} interval {d.lower:+.4f} to {d.upper:+.4f}, {users} users"
     found = f"loss differs from the champion's by {d.estimate:+.4f} ({interval})"
+    undecided = f"undecided, which the contract takes as {limits.undecided}"
     if users < limits.min_users:
-        return limits.undecided, (f"{found}: fewer than {limits.min_users} users can't decide",)
+        return limits.undecided, (f"{found}: fewer than {limits.min_users} users can't decide; {undecided}",)
     if d.upper < limits.margin:
         return "promote", (f"{found}: shown to be within the margin of {limits.margin}",)
     if d.lower > limits.margin:
         return "reject", (f"{found}: shown to be worse than the margin of {limits.margin}",)
-    return limits.undecided, (f"{found}: neither inside nor outside the margin of {limits.margin}",)
+    return limits.undecided, (f"{found}: neither shown to be inside nor outside the margin of {limits.margin}; {undecided}",)
