@@ -35,7 +35,7 @@ def up(
     state: State = None,
 ) -> None:
     """Start what does not run yet, and wait until all of it is healthy."""
-    from widedeep.local.up import up as start  # noqa: PLC0415
+    from widedeep.local.up import up as start
 
     for signum in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, _interrupt)
@@ -50,7 +50,7 @@ def down(
     remove: Annotated[bool, typer.Option("--remove", help="Delete its data too: store, database, secrets, logs.")] = False,
 ) -> None:
     """Stop everything, and wait until no process is left."""
-    from widedeep.local import down as ending  # noqa: PLC0415
+    from widedeep.local import down as ending
 
     place = find_place(state)
     with out.status("stopping"):
@@ -65,7 +65,7 @@ def down(
 @app.command()
 def status(state: State = None) -> None:
     """Show the parts: pid, health, port, memory. Exit status 3 unless all are healthy."""
-    from widedeep.local.status import rows, table  # noqa: PLC0415
+    from widedeep.local.status import rows, table
 
     place = find_place(state)
     stack = load_stack(place)

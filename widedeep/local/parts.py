@@ -2,8 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from widedeep.errors import StackError
@@ -25,7 +24,6 @@ class Part:
     stop_signal: str = "TERM"
     user: str | None = None
     health: str = ""
-    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 def parts_of(place: Place, stack: Stack) -> tuple[Part, ...]:
