@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from widedeep.artifacts import LIVE, DryRunReport, Manifest, Verdict
-from widedeep.errors import OrderError, PermanentError
+from widedeep.errors import ContractError, OrderError, PermanentError
 from widedeep.publishing import lanes, releases
 from widedeep.steps import bootstrap, dry_run, gate, ingest, publish, readiness, run_span, settle, start, train, validate
 
@@ -173,6 +173,15 @@ def test_a_candidate_that_a_server_could_not_reproduce_is_rejected(begun):
     releases.save_evidence(begun.place.store, progress.candidate.release_id, name, report)
     progress = gate(begun.place, dry_run(begun.place, progress))
     assert progress.decision == "reject"
+
+
+def test_a_changed_split_is_refused_since_its_held_out_rows_may_be_learnt_already(begun):
+    begun.deliver(3)
+    other = begun.place.contract.split.model_copy(update={"salt": "another"})
+    place = replace(begun.place, contract=begun.place.contract.model_copy(update={"split": other}))
+    with pytest.raises(ContractError, match=r"split\.salt or split\.holdout_share changed"):
+        run_span(place, begun.day(3))
+    assert lanes.head(begun.place.store, LIVE) == begun.day(2)
 
 
 def test_no_gate_scores_a_row_that_either_model_trained_on(begun):

@@ -190,7 +190,8 @@ class Contract(Section):
 
     @cached_property
     def split_digest(self) -> Digest:
-        return sha256(self.split.model_dump_json().encode())
+        """Digest of the rule that divides users. Not of the pool's size: a lineage names the held-out rows that it learnt."""
+        return sha256(canonical_json(self.split.model_dump(mode="json", include={"salt", "holdout_share"})))
 
 
 def load_contract(path: Path) -> Contract:

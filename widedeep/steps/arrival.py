@@ -92,7 +92,7 @@ def _assess(place: Workplace, lane: str, snapshot: Snapshot, key: str) -> Valida
 
 def _baseline_key(place: Workplace, lane: str, span: date) -> str | None:
     """Profile of the newest earlier span that was valid: what drift is measured against."""
-    earlier = [o.snapshot for o in lanes.outcomes(place.store, lane) if o.span < span and o.release_id and o.snapshot]
+    earlier = [o.snapshot for o in lanes.history(place.store, lane, span) if o.span < span and o.release_id and o.snapshot]
     return layout.beside(layout.validation(earlier[-1], place.contract.checks_digest), "profile.json") if earlier else None
 
 

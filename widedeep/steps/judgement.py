@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from widedeep.artifacts import Candidate, DryRunReport, Manifest, Outcome, Part, Progress, Verdict, canonical_json, sha256
 from widedeep.data.contract import Pending
 from widedeep.errors import StoreUnavailableError
-from widedeep.publishing import lanes, releases
+from widedeep.publishing import lanes, layout, releases
 from widedeep.steps.retraining import load_release, parent_manifest, part_rows, plan_after
-from widedeep.steps.workplace import Workplace, wanted
+from widedeep.steps.workplace import Workplace, stored, wanted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,9 +75,12 @@ def gate_after(place: Workplace, progress: Progress, outcomes: tuple[Outcome, ..
     pool = plan_after(place, progress, outcomes, rule, champion).pooled
     holdout = tuple(Part(span=s.span, version=s.version, digest=s.digest, part="holdout") for s in pool)
     name = f"verdict-{_judged(place, candidate, champion, holdout)[:16]}"
-    verdict = releases.load_evidence(place.store, candidate.release_id, name, Verdict)
-    verdict = verdict or _judge(place, candidate, rehearsal, champion, holdout)
-    key = releases.save_evidence(place.store, candidate.release_id, name, verdict)
+    if releases.load_evidence(place.store, candidate.release_id, name, Verdict) is None:
+        made = _judge(place, candidate, rehearsal, champion, holdout)
+        releases.save_evidence(place.store, candidate.release_id, name, made)
+    # Read back, since the first verdict stands if two runs judge at once.
+    key = layout.evidence(candidate.release_id, name)
+    verdict = Verdict.from_bytes(stored(place.store, key))
     log.info("%s: %s: %s", progress.span, verdict.decision, "; ".join(verdict.reasons))
     return progress.model_copy(update={"verdict": key, "decision": verdict.decision})
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from widedeep.artifacts import Candidate, Lineage, Manifest, Outcome, Part, Progress
 from widedeep.data.contract import Pending
-from widedeep.errors import OrderError
+from widedeep.errors import ContractError, OrderError
 from widedeep.publishing import lanes, releases, snapshots
 from widedeep.publishing.pending import Plan, plan
 from widedeep.steps.workplace import Workplace, wanted
@@ -73,8 +73,17 @@ def parent_manifest(place: Workplace, progress: Progress, outcomes: tuple[Outcom
 def plan_after(
     place: Workplace, progress: Progress, outcomes: tuple[Outcome, ...], rule: Pending, parent: Manifest | None
 ) -> Plan:
-    """What the span's candidate learns and what the gate scores, given everything that was settled before it."""
+    """What the span's candidate learns and what the gate scores, given everything that was settled before it.
+
+    Raises:
+        ContractError: the parent's rows were split by another rule, so it may have trained on what would be held out now.
+    """
     own = wanted(progress.snapshot, "snapshot", "ingest")
+    if parent and parent.lineage.split_digest != place.contract.split_digest:
+        raise ContractError(
+            f"contract {place.contract.name}: split.salt or split.holdout_share changed since {parent.release_id}, which may "
+            "have trained on rows that would be held out now. Put them back; a new rule needs a new chain."
+        )
     return plan(outcomes, own, parent.seen() if parent else frozenset(), place.contract.split, rule)
 
 
