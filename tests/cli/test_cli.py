@@ -1,0 +1,179 @@
+"""The command line as a user types it: real processes, readable answers, and one clear message for each wrong input."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from datetime import date, timedelta
+from io import BytesIO
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from widedeep.publishing.s3 import S3Store
+
+WIDEDEEP = str(Path(sys.executable).with_name("widedeep"))
+CONTRACT = Path(__file__).parents[1] / "contracts" / "shop.yaml"
+FIRST = date(2026, 3, 2)
+
+
+def shop_span(span):
+    spec = importlib.util.spec_from_file_location("shop", CONTRACT.with_suffix(".py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.shop_span(span)
+
+
+@pytest.fixture(scope="module")
+def environment(seaweedfs):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("WIDEDEEP_", "AWS_"))}
+    settings = {
+        "WIDEDEEP_STORE": "s3://widedeep/cli",
+        "WIDEDEEP_S3_ENDPOINT": seaweedfs.endpoint,
+        "WIDEDEEP_CONTRACT": str(CONTRACT),
+    }
+    return {**kept, **seaweedfs.environment, **settings, "COLUMNS": "200"}
+
+
+@pytest.fixture(scope="module")
+def published(environment):
+    """A chain of a bootstrap over three spans and one daily span, all from the shell."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        store = S3Store(environment["WIDEDEEP_STORE"], environment["WIDEDEEP_S3_ENDPOINT"])
+        for n in range(4):
+            file = BytesIO()
+            pq.write_table(shop_span(FIRST + timedelta(days=n)), file)
+            store.create(f"landing/{FIRST + timedelta(days=n)}/rows.parquet", file.getvalue())
+    assert "promoted" in done(environment, "bootstrap", "--from", "2026-03-02", "--to", "2026-03-04")
+    assert "lane live" in done(environment, "run", "--span", "2026-03-05")
+    return environment
+
+
+def widedeep(environment, *arguments):
+    return subprocess.run([WIDEDEEP, *arguments], env=environment, capture_output=True, text=True, check=False)
+
+
+def done(environment, *arguments) -> str:
+    result = widedeep(environment, *arguments)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def refused(environment, *arguments) -> str:
+    """What a failing command says: on standard error, in words, without a stack trace."""
+    result = widedeep(environment, *arguments)
+    assert result.returncode in {1, 2}
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+def test_the_champion_as_json_names_a_published_release(published):
+    champion = json.loads(done(published, "champion", "--json"))
+    releases = json.loads(done(published, "releases", "--json"))
+    assert champion["release_id"] in {release["release_id"] for release in releases}
+    assert champion["lane"] == "live"
+
+
+def test_spans_tell_how_each_was_settled_and_why(published):
+    settled = json.loads(done(published, "spans", "--json"))
+    assert [outcome["span"] for outcome in settled] == [f"2026-03-0{n}" for n in (2, 3, 4, 5)]
+    assert all(outcome["reasons"] for outcome in settled)
+    assert "2026-03-05" in done(published, "spans")
+
+
+def test_rank_lists_items_with_titles_best_first(published):
+    customer = shop_span(FIRST)["customer"][0].as_py()
+    ranking = json.loads(done(published, "rank", "--user", customer, "--top", "5", "--json"))
+    scores = [item["score"] for item in ranking["items"]]
+    assert ranking["known"]
+    assert len(scores) == 5
+    assert scores == sorted(scores, reverse=True)
+    assert all(item["title"].startswith("Product ") for item in ranking["items"])
+
+
+def test_rank_serves_a_user_whom_nobody_knows_and_says_so(published):
+    result = widedeep(published, "rank", "--user", "nobody", "--top", "3")
+    assert result.returncode == 0
+    assert "is in no learnt span" in result.stderr
+    assert result.stdout.count("Product") == 3
+
+
+def test_help_answers_without_any_setting():
+    result = subprocess.run([WIDEDEEP, "--help"], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=True)
+    for command in ("run", "bootstrap", "spans", "releases", "champion", "rank", "demo", "sample", "local"):
+        assert command in result.stdout
+
+
+def test_missing_settings_are_all_named_at_once(environment):
+    bare = {name: value for name, value in environment.items() if not name.startswith("WIDEDEEP_")}
+    message = refused({**bare, "WIDEDEEP_STROE": "s3://x"}, "champion")
+    for name in ("WIDEDEEP_STORE", "WIDEDEEP_CONTRACT", "WIDEDEEP_STROE"):
+        assert name in message
+    assert "make shell" in message
+
+
+def test_a_contract_with_three_mistakes_is_answered_with_all_three(environment, tmp_path):
+    wrong = CONTRACT.read_text().replace("user: customer", "user: custommer").replace("margin: 0.01", "margin: -1")
+    path = tmp_path / "wrong.yaml"
+    path.write_text(wrong + "colour: blue\n")
+    message = refused({**environment, "WIDEDEEP_CONTRACT": str(path)}, "spans")
+    for mistake in ("custommer", "margin", "colour"):
+        assert mistake in message
+
+
+def test_a_store_that_is_down_is_named_with_its_address(environment):
+    message = refused({**environment, "WIDEDEEP_S3_ENDPOINT": "http://127.0.0.1:9"}, "champion")
+    assert "127.0.0.1:9" in message
+
+
+def test_refused_credentials_are_told_without_the_secret(environment):
+    message = refused({**environment, "AWS_SECRET_ACCESS_KEY": "wrong-secret-value"}, "champion")
+    assert "wrong-secret-value" not in message
+    assert "AWS_SECRET_ACCESS_KEY" in message
+
+
+def test_a_bucket_that_does_not_exist_is_named(environment):
+    assert "no-such-bucket" in refused({**environment, "WIDEDEEP_STORE": "s3://no-such-bucket"}, "spans")
+
+
+def test_an_undelivered_span_says_where_it_belongs(published):
+    future = date.today() + timedelta(days=400)
+    assert f"nothing is delivered below s3://widedeep/cli/landing/{future}/ yet" in refused(
+        published, "run", "--span", str(future)
+    )
+
+
+def test_a_day_that_is_no_date_is_a_usage_error(environment):
+    assert widedeep(environment, "run", "--span", "yesterday").returncode == 2
+
+
+def test_a_full_disk_while_a_snapshot_is_written_leaves_nothing_and_a_rerun_goes_on(published, tmp_path):
+    span = str(FIRST + timedelta(days=4))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in published.items():
+            patch.setenv(name, value)
+        store = S3Store(published["WIDEDEEP_STORE"], published["WIDEDEEP_S3_ENDPOINT"])
+    file = BytesIO()
+    pq.write_table(shop_span(date.fromisoformat(span)), file)
+    store.create(f"landing/{span}/rows.parquet", file.getvalue())
+    before = list(store.keys(""))
+
+    full = on_a_disk_of(tmp_path, "4k", published, "run", "--span", span)
+
+    assert full.returncode == 1
+    assert "space" in full.stderr
+    assert "Traceback" not in full.stderr
+    assert list(store.keys("")) == before
+    assert "lane live" in done(published, "run", "--span", span)
+
+
+def on_a_disk_of(folder, size, environment, *arguments):
+    """Run a command whose temporary files lie on a file system of this size, in a mount namespace of its own."""
+    script = f'mount -t tmpfs -o size={size} tmpfs "$0" && exec "$@"'
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, str(folder), WIDEDEEP, *arguments]
+    return subprocess.run(command, env={**environment, "TMPDIR": str(folder)}, capture_output=True, text=True, check=False)
