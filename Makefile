@@ -19,7 +19,7 @@ UV_VERSION := 0.13.9
 TORCH_VERSION := 2.13.0
 say = @printf '\033[1m%s\033[0m\n'
 
-.PHONY: help setup local-airflow stop status logs shell demo test test-live check format bench lock clean distclean
+.PHONY: help setup local-airflow stop status logs shell demo test test-live check format bench screenshots lock clean distclean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
@@ -60,8 +60,11 @@ format: $(READY) ## Format, and repair what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY) $(SAMPLE) ## Measure the speed of training and of the stack
+bench: $(READY) $(SAMPLE) ## Measure the sample's chain, the stack and the parsing of DAGs (about ten minutes)
 	$(BIN)/python -m benchmarks
+
+screenshots: | $(READY) ## Take the README's pictures from the running stack (needs Chromium)
+	@$(BIN)/python docs/screenshots.py
 
 lock: $(READY) ## Resolve the dependencies anew, into requirements.lock
 	$(UV) compile pyproject.toml --extra local --extra dev --extra torch-base --override requirements.override.txt \

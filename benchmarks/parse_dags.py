@@ -1,14 +1,20 @@
 """CPU seconds to parse each DAG file in a fresh process, beyond Airflow's own import: paid at each parse and each task start.
 
-python benchmarks/parse_dags.py [repetitions]
+    python -m benchmarks.parse_dags
+
+Writes `benchmarks/results/parse_dags.json`.
 """
 
+import json
 import os
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks.machine import RESULTS, described
+
+REPETITIONS = 5
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = """
 import runpy, sys, time
@@ -30,9 +36,11 @@ def seconds(path: Path) -> float:
 
 
 def main() -> None:
-    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    for path in sorted((ROOT / "dags").glob("*.py")):
-        print(f"{path.name:24} {statistics.median(seconds(path) for _ in range(repetitions)):.3f} CPU-s")
+    files = sorted((ROOT / "dags").glob("*.py"))
+    medians = {path.name: round(statistics.median(seconds(path) for _ in range(REPETITIONS)), 3) for path in files}
+    result = {"machine": described(), "cpu_s": medians}
+    (RESULTS / "parse_dags.json").write_text(json.dumps(result, indent=2) + "\n")
+    sys.stdout.write(json.dumps(medians) + "\n")
 
 
 if __name__ == "__main__":

@@ -45,11 +45,18 @@ def _row(part: Part, state: str, leash: int, stack: Stack) -> Row:
 def _process(leash: int) -> tuple[int | None, int | None]:
     try:
         process = psutil.Process(leash)
-        children = process.children()
-        family = (process, *process.children(recursive=True))
-        return (children[0].pid if children else None), sum(member.memory_full_info().pss for member in family)
+        children, family = process.children(), process.children(recursive=True)
     except psutil.Error:
         return None, None
+    return (children[0].pid if children else None), sum(_pss(member) for member in (process, *family))
+
+
+def _pss(process: psutil.Process) -> int:
+    """0 for one that has just ended."""
+    try:
+        return int(process.memory_full_info().pss)
+    except psutil.Error:
+        return 0
 
 
 def table(found: tuple[Row, ...]) -> Table:
