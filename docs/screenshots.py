@@ -26,12 +26,12 @@ def main() -> None:
         raise StackError("screenshots: wanted a running stack (`make local-airflow`) and Chromium (`apt-get install chromium`)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1360, "height": 850})
+        page = browser.new_page(viewport={"width": 1500, "height": 800})
         log_in(page, stack)
-        show_grid(page, stack)
-        page.screenshot(path=IMAGES / "grid.png")
         show_reasons(page, stack)
         page.screenshot(path=IMAGES / "gate.png")
+        show_grid(page, stack)
+        page.screenshot(path=IMAGES / "grid.png")
         browser.close()
 
 

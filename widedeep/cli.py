@@ -7,8 +7,9 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from widedeep.artifacts import LIVE, Value
@@ -57,8 +59,8 @@ def run(
     """Run all steps of one span: ingest, validate, train, dry run, gate, publish, settle."""
     from widedeep.steps import run_span
 
-    with _workplace() as place, err.status(f"{span:%Y-%m-%d}") as status:
-        progress = run_span(place, span.date(), lane, lambda step: status.update(f"{span:%Y-%m-%d}: {step}"))
+    with _workplace() as place, _watched(place, f"{span:%Y-%m-%d}") as (watched, on_step):
+        progress = run_span(watched, span.date(), lane, on_step)
     out.print(
         f"{progress.span} in lane {progress.lane}: [bold]{progress.result}[/]"
         + (f", {progress.release}" if progress.release else "")
@@ -70,8 +72,8 @@ def bootstrap(first: First, last: Last) -> None:
     """Train the first release of the live lane on a whole history, in one go."""
     from widedeep.steps import bootstrap as learn
 
-    with _workplace() as place, err.status("bootstrap") as status:
-        progress = learn(place, first.date(), last.date(), lambda step: status.update(f"bootstrap: {step}"))
+    with _workplace() as place, _watched(place, "bootstrap") as (watched, on_step):
+        progress = learn(watched, first.date(), last.date(), on_step)
     out.print(f"{first:%Y-%m-%d} to {last:%Y-%m-%d}: [bold]{progress.result}[/], {progress.release}")
 
 
@@ -134,8 +136,6 @@ def rank(
     as_json: AsJson = False,
 ) -> None:
     """Rank the champion's catalogue for a user."""
-    from dataclasses import asdict
-
     from widedeep.publishing.lanes import champion as current
     from widedeep.publishing.releases import load_manifest
     from widedeep.serving.ranking import rank as rank_for
@@ -211,6 +211,23 @@ def _workplace() -> Iterator["Workplace"]:
     user = os.environ.get("USER") or str(os.getuid())
     with _logging(logging.INFO), open_workplace(os.environ, actor=f"shell:{user}") as place:
         yield place
+
+
+@contextmanager
+def _watched(place: "Workplace", title: str) -> Iterator[tuple["Workplace", Callable[[str], None]]]:
+    """A progress bar in a terminal: which step runs and, while training, how many rows are learnt."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as bar:
+
+        def on_step(step: str) -> None:
+            for task in bar.task_ids:
+                bar.remove_task(task)
+            bar.add_task(f"{title}: {step}", total=None)
+
+        def on_rows(rows_learnt: int, rows: int) -> None:
+            bar.update(bar.task_ids[0], completed=rows_learnt, total=rows)
+
+        yield replace(place, on_rows=on_rows), on_step
 
 
 @contextmanager

@@ -9,6 +9,7 @@
 
 import base64
 import hashlib
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -205,6 +206,7 @@ class S3Store:
 
 
 def _client(endpoint: str | None) -> "S3Client":
+    logging.getLogger("botocore.credentials").setLevel(logging.WARNING)  # it tells at each start where it found them
     config = Config(
         connect_timeout=5,
         read_timeout=READ_TIMEOUT_S,
