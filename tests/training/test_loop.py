@@ -7,8 +7,11 @@ import torch
 from widedeep.data.contract import AdaGrad, Ftrl, Model, Training
 from widedeep.errors import IntegrityError, UsageError
 from widedeep.features.encoding import encode
+from widedeep.model import scoring
 from widedeep.model.bundle import load_bundle, save_bundle
 from widedeep.model.forward import scores
+from widedeep.model.scoring import score_rows
+from widedeep.training.candidate import TrainingReport
 from widedeep.training.loop import retrain
 
 
@@ -169,3 +172,33 @@ def test_torchs_switches_are_put_back(make_contract, make_rows, learn):
     learn(None, make_contract(training=Training(threads=threads + 1)), {0: make_rows(0)})
     assert torch.get_num_threads() == threads
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_model_that_diverges_is_a_candidate_with_a_report_for_the_gate_to_refuse(make_contract, make_rows, learn, tmp_path):
+    wild = AdaGrad(learning_rate=1e20, embedding_learning_rate=1e20)
+    contract = make_contract(training=Training(batch_size=8, adagrad=wild))
+    bundle, report = learn(None, contract, {0: make_rows(0), 1: make_rows(1)})
+    assert report.log_loss is None
+    assert TrainingReport.from_bytes(report.to_bytes()) == report
+    save_bundle(bundle, tmp_path)
+    assert not np.isfinite(score_rows(bundle, make_rows(0), contract)).all()
+
+
+def test_scores_are_computed_with_the_contracts_threads_whatever_the_process_uses(make_contract, make_rows, learn, monkeypatch):
+    contract = make_contract()
+    bundle, _ = learn(None, contract, {0: make_rows(0)})
+    seen = []
+
+    def spy(*arguments):
+        seen.append((torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()))
+        return scores(*arguments)
+
+    monkeypatch.setattr(scoring, "scores", spy)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        score_rows(bundle, make_rows(0), contract)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [(1, True)]

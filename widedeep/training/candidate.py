@@ -26,7 +26,7 @@ OnProgress = Callable[[int, int], None]
 class PartReport(Value):
     """One part as it was learnt.
 
-    log_loss: progressive, each row predicted before it was learnt; None without rows.
+    log_loss: progressive, each row predicted before it was learnt; None without rows, or if the model diverged.
     coverage: what the parent's vocabularies knew of it.
     drift: how far its numeric features are from uniform over the frozen quantiles.
     """
@@ -39,7 +39,7 @@ class PartReport(Value):
 
 
 class TrainingReport(Value):
-    """What training did. It holds no times: equal inputs give an equal report."""
+    """What training did. It holds no times: equal inputs give an equal report. `log_loss` is None as in a part's."""
 
     rows: int
     steps: int
@@ -118,4 +118,5 @@ class _Meter:
 
 
 def _mean(total: float, count: int) -> float | None:
-    return total / count if count else None
+    """None also where the total is not a number: JSON has no NaN, and a model that diverged must still reach the gate."""
+    return total / count if count and math.isfinite(total) else None

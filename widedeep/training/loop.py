@@ -5,8 +5,7 @@ The result depends on the bundle, the rows and their order, the settings, the se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +16,7 @@ from widedeep.data.contract import Training
 from widedeep.errors import IntegrityError, UsageError
 from widedeep.features.encoding import EncodedBatch
 from widedeep.model.bundle import Bundle
+from widedeep.model.determinism import deterministic
 from widedeep.model.forward import require_own
 from widedeep.training.parts import Bias, Deep, LearningPart, Wide
 
@@ -34,7 +34,7 @@ def retrain(bundle: Bundle, encoded: EncodedBatch, training: Training, seed: int
     """
     require_own(bundle, encoded)
     shuffled = encoded.take(np.random.default_rng(seed).permutation(len(encoded)))
-    with _deterministic(training.threads):
+    with deterministic(training.threads):
         parts = _parts(bundle, training)
         for start in range(0, len(shuffled), training.batch_size):
             batch = shuffled.slice(start, min(start + training.batch_size, len(shuffled)))
@@ -70,16 +70,3 @@ def _labels(batch: EncodedBatch) -> torch.Tensor:
 def _with_tensors(bundle: Bundle, tensors: dict[str, torch.Tensor]) -> Bundle:
     weights = {name: tensors[name] for name in bundle.weights}
     return replace(bundle, weights=weights, optimizer={name: tensors[name] for name in bundle.optimizer or {}})
-
-
-@contextmanager
-def _deterministic(threads: int) -> Iterator[None]:
-    """Torch's process-wide switches, put back afterwards."""
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        torch.use_deterministic_algorithms(before[1])
