@@ -51,7 +51,7 @@ def airflow_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "SCARF_NO_ANALYTICS": "true",
         "OMP_NUM_THREADS": "1",
         "WIDEDEEP_STORE": "s3://widedeep",
         "WIDEDEEP_CONTRACT": str(ROOT / "tests/contracts/shop.yaml"),

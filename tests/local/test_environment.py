@@ -71,6 +71,14 @@ def test_a_damaged_stack_file_says_what_is_wrong_and_what_to_do_without_its_secr
     assert "short-secret" not in str(error.value)
 
 
+def test_a_stack_file_from_before_the_signing_key_still_loads(place: Place) -> None:
+    content = json.loads(place.stack_file.read_text())
+    del content["store_signing_key"]
+    place.stack_file.write_text(json.dumps(content))
+
+    assert load_stack(place)
+
+
 def test_the_library_understands_the_settings(place: Place) -> None:
     settings = load_settings(make(place))
 
@@ -83,7 +91,7 @@ def test_no_telemetry_leaves_the_machine_and_everything_listens_on_loopback(plac
     settings = make(place)
 
     assert settings["GX_ANALYTICS_ENABLED"] == "False"
-    assert settings["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] == "False"
+    assert settings["SCARF_NO_ANALYTICS"] == "true"
     assert settings["AIRFLOW__API__HOST"] == "127.0.0.1"
 
 

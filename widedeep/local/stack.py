@@ -32,6 +32,7 @@ class Stack(BaseModel):
     daily_spans: int
     store_access_key: Secret
     store_secret_key: Secret
+    store_signing_key: Secret = Field(default_factory=lambda: secrets.token_hex(32))  # the first stacks had none
     database_password: Secret
     supervisor_password: Secret
     admin_password: Secret
