@@ -16,6 +16,7 @@ from tempfile import mkdtemp
 import pytest
 
 from widedeep.errors import WidedeepError
+from widedeep.local.parts import SIGNING_KEYS
 from widedeep.publishing.s3 import S3Store
 
 START_LIMIT_S = 60
@@ -36,8 +37,9 @@ def seaweedfs() -> Iterator[Seaweed]:
     folder = Path(mkdtemp(prefix="weed-"))  # short: socket paths are limited to 107 bytes
     ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
     server = Seaweed(f"http://127.0.0.1:{ports['s3.port']}", _credentials(folder))
+    environment = os.environ | server.environment | dict.fromkeys(SIGNING_KEYS, uuid.uuid4().hex)
     with (folder / "weed.log").open("wb") as log:
-        process = subprocess.Popen(_command(folder, ports), env={**os.environ, **server.environment}, stdout=log, stderr=log)
+        process = subprocess.Popen(_command(folder, ports), env=environment, stdout=log, stderr=log)
     try:
         _wait(server, process, folder / "weed.log")
         yield server
@@ -82,7 +84,7 @@ def _command(folder: Path, ports: dict[str, int]) -> list[str]:
     settings = ["-dir=" + str(folder), "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-admin.ui=false"]
     settings += ["-webdav=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false", "-bucket=widedeep"]
     settings += [f"-{service}.localSocket={folder / service}.sock" for service in ("s3", "filer")]
-    settings += ["-master.volumeSizeLimitMB=64"]
+    settings += ["-master.volumeSizeLimitMB=64", "-disableHttp=true"]
     return [weed, "mini", *settings, *(f"-{role}={port}" for role, port in ports.items())]
 
 

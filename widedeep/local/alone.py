@@ -37,7 +37,9 @@ def _running(part: Part, place: Place, stack: Stack, settings: dict[str, str]) -
     part.folder.mkdir(parents=True)
     log = place.state / "store.log"
     with log.open("wb") as sink:
-        process = subprocess.Popen(leashed(part.command), cwd=part.folder, env=settings, stdout=sink, stderr=sink)
+        process = subprocess.Popen(
+            leashed(part.command), cwd=part.folder, env={**settings, **part.environment}, stdout=sink, stderr=sink
+        )
     try:
         _await_health(part, stack, process, log)
         yield

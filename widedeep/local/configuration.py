@@ -53,6 +53,7 @@ def _program(part: Part) -> dict[str, object]:
     return {
         "command": shlex.join(leashed(part.command, *options)),
         "directory": part.folder,
+        "environment": ",".join(f'{name}="{value}"' for name, value in part.environment.items()),
         "autostart": "false", "autorestart": "true", "startsecs": 1, "startretries": 3,
         "stopwaitsecs": GRACE_S + 20, "killasgroup": "true",
         "priority": part.stage,

@@ -34,9 +34,13 @@ def down(place: Place) -> bool:
 
 
 def remove(place: Place) -> None:
-    """Stop everything and delete all that the stack has made: its store, its database, its secrets, its logs."""
-    down(place)
+    """Stop everything and delete all that the stack has made: its store, its database, its secrets, its logs.
+
+    A damaged stack file does not stand in the way: removing is what its error message advises.
+    """
     with alone(place):
+        if not is_down(place):
+            stop_all(place, _readable_stack(place))
         database.remove(database.find_home(place.state))
         for name in OWN:
             shutil.rmtree(place.state / name, ignore_errors=True)
@@ -44,10 +48,16 @@ def remove(place: Place) -> None:
             (place.state / name).unlink(missing_ok=True)
 
 
-def stop_all(place: Place, stack: Stack) -> None:
-    """Stop Airflow, then what it stands on, then the supervisor; by force if the supervisor does not answer."""
-    supervisor = Supervisor(stack)
-    if supervisor.is_running():
+def _readable_stack(place: Place) -> Stack | None:
+    try:
+        return load_stack(place)
+    except StackError:
+        return None
+
+
+def stop_all(place: Place, stack: Stack | None) -> None:
+    """Stop Airflow, then what it stands on, then the supervisor; by force if it does not answer, or can't be asked (no stack)."""
+    if stack and (supervisor := Supervisor(stack)).is_running():
         parts = parts_of(place, stack)
         for stage in sorted({part.stage for part in parts}, reverse=True):
             supervisor.stop(part.name for part in parts if part.stage == stage)
@@ -58,7 +68,8 @@ def stop_all(place: Place, stack: Stack) -> None:
         kill_leash(place)
         if not await_down(place, GRACE_S):
             raise StackError(f"a process of the stack can't be ended; {place.state / 'leash.pid'} has its pid.")
-    ports.remove_sockets(stack.port)
+    if stack:
+        ports.remove_sockets(stack.port)
 
 
 @contextmanager

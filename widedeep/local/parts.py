@@ -2,7 +2,8 @@
 
 import shutil
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from widedeep.errors import StackError
@@ -10,10 +11,16 @@ from widedeep.local import database
 from widedeep.local.ports import HOST, port_of
 from widedeep.local.stack import BUCKET, Place, Stack
 
+# What SeaweedFS's own servers sign their requests to each other with.
+SIGNING_KEYS = tuple(f"WEED_JWT_{kind}_KEY" for kind in ("SIGNING", "SIGNING_READ", "FILER_SIGNING", "FILER_SIGNING_READ"))
+
 
 @dataclass(frozen=True)
 class Part:
-    """`patience_s` bounds the wait for its health: ten times what it took on two busy cores, and more for a cold disk."""
+    """`patience_s` bounds the wait for its health: ten times what it took on two busy cores, and more for a cold disk.
+
+    `environment` is what it alone gets, beside the environment of all parts.
+    """
 
     name: str
     stage: int
@@ -24,6 +31,7 @@ class Part:
     stop_signal: str = "TERM"
     user: str | None = None
     health: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def parts_of(place: Place, stack: Stack) -> tuple[Part, ...]:
@@ -32,6 +40,7 @@ def parts_of(place: Place, stack: Stack) -> tuple[Part, ...]:
 
 
 def _store(place: Place, stack: Stack) -> Part:
+    """Of its HTTP ports only S3's takes orders: master and filer answer none, volume servers want what S3 signs."""
     uses = ("s3", "weed master", "weed volume", "weed filer", "weed admin")
     flags = {f"{use.removeprefix('weed ')}.port": str(port_of(use, stack.port)) for use in uses}
     flags |= {"ip": HOST, "ip.bind": HOST, "bucket": BUCKET, "dir": str(place.store), "master.telemetry": "false"}
@@ -43,10 +52,13 @@ def _store(place: Place, stack: Stack) -> Part:
         "s3.port.iceberg": "0",
         "s3.port.lance": "0",
     }
+    # Both would serve and delete every object without credentials; the keys alone leave the master's /col/delete open.
+    flags |= {"disableHttp": "true"}
     # Relative to its folder, since a socket's path may have 107 characters at most.
     flags |= {"s3.localSocket": "s3.sock", "filer.localSocket": "filer.sock"}
     command = (_weed(), "-logtostderr=true", "mini", *(f"-{name}={value}" for name, value in flags.items()))
-    return Part("store", 1, command, (*uses, *(f"{use} gRPC" for use in uses)), place.store, 60)
+    every = (*uses, *(f"{use} gRPC" for use in uses))
+    return Part("store", 1, command, every, place.store, 60, environment=dict.fromkeys(SIGNING_KEYS, stack.store_signing_key))
 
 
 def _weed() -> str:
