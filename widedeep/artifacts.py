@@ -9,7 +9,9 @@ import json
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from widedeep.errors import IntegrityError
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ReleaseId = Annotated[str, Field(pattern=r"^r-[0-9a-f]{16}$")]
@@ -39,8 +41,20 @@ class Value(BaseModel):
         return canonical_json(self.model_dump(mode="json"))
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
-        return cls.model_validate_json(data)
+    def from_bytes(cls, data: bytes, where: str = "stored bytes") -> Self:
+        """Read a value back; `where` is its place, for the message.
+
+        Raises:
+            IntegrityError: these are not the bytes of such a value.
+        """
+        try:
+            return cls.model_validate_json(data)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            place = ".".join(map(str, problem["loc"])) or "the whole"
+            raise IntegrityError(
+                f"{where}: got no {cls.__name__} ({place}: {problem['msg']}), wanted one as written. Restore it from a copy."
+            ) from error
 
     def content_digest(self) -> str:
         return sha256(self.to_bytes())
@@ -96,13 +110,19 @@ class Part(Value):
 
 
 class NumericProfile(Value):
-    """What the bytes of a trained model depend on beside its inputs (second law)."""
+    """What the bytes of a trained model depend on beside its inputs (second law).
+
+    numpy shuffles the rows, pandas hashes the values that embeddings start from, pyarrow signs the Parquet files that it writes.
+    """
 
     precision: str
     instruction_set: str
     threads: int
     engine: str
     torch: str
+    numpy: str
+    pandas: str
+    pyarrow: str
     numba: str | None = None
 
 
@@ -204,13 +224,12 @@ class Verdict(Value):
 
 
 class Release(Value):
-    """A published candidate with its decision. `verdict_key` is where the evidence stands."""
+    """A published candidate. `decision` is 'promote' once any verdict on it says so: a held release may be promoted later."""
 
     release_id: ReleaseId
     span: date
     manifest_sha256: Digest
     decision: Decision
-    verdict_key: str
 
 
 class ChampionPointer(Value):

@@ -7,10 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from widedeep.data.contract import Column, Contract, Cross, Gate, Label, Model, SplitRule
-from widedeep.errors import IntegrityError
+from widedeep.errors import DiskFullError, IntegrityError
 from widedeep.features.encoding import encode
 from widedeep.features.growth import Vocabularies, grow
 from widedeep.features.quantiles import Quantiles, fit
@@ -18,6 +19,7 @@ from widedeep.model.bundle import FILES, READER_FILES, Bundle, load_bundle, save
 from widedeep.model.forward import scores
 from widedeep.model.initial import initial
 from widedeep.model.specification import Specification, optimizer_shapes, weight_shapes
+from widedeep.publishing.transfer import full_disk_told
 
 CONTRACT = Contract(
     name="hand",
@@ -116,6 +118,15 @@ def test_a_missing_or_truncated_file_is_an_integrity_error(bundle, tmp_path, nam
         (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-9])
     with pytest.raises(IntegrityError, match="Nothing was loaded"):
         load_bundle(tmp_path, optimizer=False)
+
+
+def test_a_disk_that_is_full_while_tensors_are_written_is_the_systems_own_error(bundle, tmp_path, monkeypatch):
+    def full(*_):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")  # on a full tmpfs
+
+    monkeypatch.setattr("widedeep.model.bundle.save_file", full)
+    with pytest.raises(DiskFullError, match="no space left"), full_disk_told(tmp_path / "model"):
+        save_bundle(bundle, tmp_path)
 
 
 def test_tensors_that_do_not_fit_are_named_with_both_shapes(bundle, tmp_path):

@@ -229,3 +229,13 @@ def test_a_branch_promotes_what_was_compared_with_where_it_branched_off_and_leav
         move(store, *judged(store, 5, seed=1), lane="trial")
     assert move(store, replayed, verdict, lane="trial").sequence == 1
     assert lanes.champion(store, LIVE)[0] == pointer
+
+
+def test_damaged_records_of_a_lane_are_told_with_their_keys(store: MemoryStore, outcome_of: OutcomeOf) -> None:
+    lanes.settle(store, outcome_of(day(4), "held"))
+    store.objects[layout.outcome(LIVE, day(4))] = b"{}"
+    store.objects[layout.champion(LIVE)] = b"{"
+    with pytest.raises(IntegrityError, match=r"lanes/live/spans/2026-01-04.json: got no Outcome \(lane: Field required\)"):
+        lanes.outcomes(store, LIVE)
+    with pytest.raises(IntegrityError, match=r"lanes/live/champion.json: got no ChampionPointer"):
+        lanes.champion(store, LIVE)

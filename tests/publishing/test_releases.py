@@ -109,9 +109,8 @@ def test_the_published_manifest_has_the_bytes_of_the_judged_one(
     store: MemoryStore, staged: Staged, verdict_on: VerdictOn
 ) -> None:
     candidate = staged(store, SPAN)
-    release = publish(store, candidate, verdict_on(candidate))
+    publish(store, candidate, verdict_on(candidate))
     assert store.objects[layout.manifest(candidate.release_id)] == store.objects[layout.candidate(candidate.release_id)]
-    assert Verdict.from_bytes(store.objects[release.verdict_key]) == verdict_on(candidate)
 
 
 def test_a_verdict_about_other_bytes_publishes_nothing(store: MemoryStore, staged: Staged, verdict_on: VerdictOn) -> None:
@@ -135,6 +134,26 @@ def test_a_rejected_candidate_is_never_published(store: MemoryStore, staged: Sta
 def test_a_held_candidate_is_published_with_its_decision(store: MemoryStore, staged: Staged, verdict_on: VerdictOn) -> None:
     candidate = staged(store, SPAN)
     assert publish(store, candidate, verdict_on(candidate, decision="hold")).decision == "hold"
+
+
+def test_a_release_that_was_held_first_and_promoted_later_is_listed_as_promoted(
+    store: MemoryStore, staged: Staged, verdict_on: VerdictOn
+) -> None:
+    candidate = staged(store, SPAN)
+    for decision in ("hold", "promote", "hold"):
+        publish(store, candidate, verdict_on(candidate, decision=decision))
+        assert [r.decision for r in releases(store)] == ["hold" if decision == "hold" and len(kept(store)) == 1 else "promote"]
+    assert sorted(Verdict.from_bytes(data).decision for data in kept(store)) == ["hold", "promote"]
+
+
+def kept(store: MemoryStore) -> list[bytes]:
+    return [data for key, data in store.objects.items() if key.startswith("evidence/")]
+
+
+def test_only_the_files_that_are_asked_for_come_down(store: MemoryStore, staged: Staged, tmp_path: Path) -> None:
+    manifest = load_manifest(store, staged(store, SPAN).release_id, published=False)
+    download(store, manifest, tmp_path / "fetched", {"weights.safetensors"})
+    assert [path.name for path in (tmp_path / "fetched").rglob("*")] == ["weights.safetensors"]
 
 
 def test_releases_are_listed_by_span(store: MemoryStore, staged: Staged, verdict_on: VerdictOn) -> None:
@@ -188,6 +207,15 @@ def test_a_manifest_can_not_write_outside_its_folder(store: MemoryStore, staged:
     wicked = manifest.model_copy(update={"files": (FileRef(name=name, size_bytes=0, sha256="0" * 64),)})
     with pytest.raises(IntegrityError, match="outside"):
         download(store, wicked, tmp_path / "fetched")
+
+
+def test_damaged_evidence_is_told_with_its_key_and_kind(store: MemoryStore, staged: Staged, verdict_on: VerdictOn) -> None:
+    candidate = staged(store, SPAN)
+    key = save_evidence(store, candidate.release_id, "verdict", verdict_on(candidate))
+    for damaged in (b"", b"\xff", b"[]", store.objects[key][:-9]):
+        store.objects[key] = damaged
+        with pytest.raises(IntegrityError, match=rf"{key}: got no Verdict .* Restore it from a copy"):
+            load_evidence(store, candidate.release_id, "verdict", Verdict)
 
 
 def test_evidence_once_stored_stands(store: MemoryStore, staged: Staged, verdict_on: VerdictOn) -> None:

@@ -1,6 +1,8 @@
 """One step of the joint loop against a dense, independent one; what a pass may and may not touch."""
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 
@@ -13,6 +15,7 @@ from widedeep.model.forward import scores
 from widedeep.model.scoring import score_rows
 from widedeep.training.candidate import TrainingReport
 from widedeep.training.loop import retrain
+from widedeep.training.profile import numeric_profile
 
 
 def silent(_rows, _loss):
@@ -202,3 +205,9 @@ def test_scores_are_computed_with_the_contracts_threads_whatever_the_process_use
     finally:
         torch.set_num_threads(before)
     assert seen == [(1, True)]
+
+
+def test_the_profile_names_every_library_that_shapes_a_payloads_bytes():
+    profile = numeric_profile(3)
+    assert (profile.threads, profile.torch) == (3, torch.__version__)
+    assert (profile.numpy, profile.pandas, profile.pyarrow) == (np.__version__, pd.__version__, pa.__version__)

@@ -5,6 +5,7 @@ Equal bundles give equal files, byte for byte. Nothing here is pickled.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -58,10 +58,14 @@ class Bundle:
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> None:
-    """Write the bundle's files into an existing folder: `FILES`, less the optimizer's if the bundle has none."""
-    save_file(dict(bundle.weights), folder / WEIGHTS)
+    """Write the bundle's files into an existing folder: `FILES`, less the optimizer's if the bundle has none.
+
+    Raises:
+        OSError: the disk is full or faulty; a file may be left half-written.
+    """
+    _write_tensors(bundle.weights, folder / WEIGHTS)
     if bundle.optimizer is not None:
-        save_file(dict(bundle.optimizer), folder / OPTIMIZER)
+        _write_tensors(bundle.optimizer, folder / OPTIMIZER)
     _write_table(bundle.vocabularies.values, folder / VALUES)
     _write_table(bundle.vocabularies.crosses, folder / CROSSES)
     (folder / QUANTILES).write_bytes(bundle.quantiles.to_bytes())
@@ -75,15 +79,25 @@ def load_bundle(folder: Path, *, optimizer: bool) -> Bundle:
         IntegrityError: a file is missing or damaged, or the files don't fit together.
     """
     try:
-        specification = Specification.from_bytes((folder / SPECIFICATION).read_bytes())
+        specification = Specification.from_bytes((folder / SPECIFICATION).read_bytes(), SPECIFICATION)
         values = Vocabulary.from_table(pq.read_table(folder / VALUES), VALUE_KEY)
         crosses = Vocabulary.from_table(pq.read_table(folder / CROSSES), CROSS_KEY)
-        quantiles = Quantiles.from_bytes((folder / QUANTILES).read_bytes())
+        quantiles = Quantiles.from_bytes((folder / QUANTILES).read_bytes(), QUANTILES)
         weights = load_file(folder / WEIGHTS)
         state = load_file(folder / OPTIMIZER) if optimizer else None
-    except (OSError, pa.ArrowInvalid, SafetensorError, ValidationError) as error:
+    except (OSError, pa.ArrowInvalid, SafetensorError, IntegrityError) as error:
         raise IntegrityError(f"bundle {folder}: {error}. Nothing was loaded; fetch the release again.") from error
     return Bundle(specification, Vocabularies(values, crosses, specification.features), quantiles, weights, state)
+
+
+def _write_tensors(tensors: Tensors, path: Path) -> None:
+    try:
+        save_file(dict(tensors), path)
+    except SafetensorError as error:
+        fault = re.search(r"os error (\d+)", str(error))  # safetensors tells the system's errno in words only
+        if fault is None:
+            raise
+        raise OSError(int(fault[1]), str(error), str(path)) from error
 
 
 def _write_table(vocabulary: Vocabulary, path: Path) -> None:

@@ -19,7 +19,7 @@ from widedeep.publishing.store import ObjectStore
 def champion(store: ObjectStore, lane: str) -> tuple[ChampionPointer, str] | None:
     """The lane's pointer with its etag, or None before the first promotion."""
     blob = store.get(layout.champion(lane))
-    return (ChampionPointer.from_bytes(blob.data), blob.etag) if blob else None
+    return (ChampionPointer.from_bytes(blob.data, f"{store.url}/{layout.champion(lane)}"), blob.etag) if blob else None
 
 
 def settled_spans(store: ObjectStore, lane: str) -> tuple[date, ...]:
@@ -47,8 +47,9 @@ def history(store: ObjectStore, lane: str, span: date) -> tuple[Outcome, ...]:
 
 
 def _read(store: ObjectStore, lane: str, spans: Iterable[date]) -> tuple[Outcome, ...]:
-    blobs = [store.get(layout.outcome(lane, span)) for span in spans]
-    return tuple(Outcome.from_bytes(blob.data) for blob in blobs if blob)
+    keys = [layout.outcome(lane, span) for span in spans]
+    blobs = [(key, store.get(key)) for key in keys]
+    return tuple(Outcome.from_bytes(blob.data, f"{store.url}/{key}") for key, blob in blobs if blob)
 
 
 def parent_as_of(history: Iterable[Outcome], span: date) -> str | None:
@@ -90,7 +91,7 @@ def settle(store: ObjectStore, outcome: Outcome) -> Outcome:
     if store.create(key, outcome.to_bytes()):
         return outcome
     standing = store.get(key)
-    return Outcome.from_bytes(standing.data) if standing else outcome
+    return Outcome.from_bytes(standing.data, f"{store.url}/{key}") if standing else outcome
 
 
 def promote(

@@ -70,8 +70,17 @@ def published(key: str) -> str | None:
     return path.parent.name if key == manifest(path.parent.name) else None
 
 
+def evidences(release_id: str) -> str:
+    return f"evidence/{release_id}/"
+
+
 def evidence(release_id: str, name: str) -> str:
-    return f"evidence/{release_id}/{name}.json"
+    return f"{evidences(release_id)}{name}.json"
+
+
+def evidence_name(key: str) -> str:
+    """The name of an evidence's key."""
+    return PurePosixPath(key).stem
 
 
 def champion(lane: str) -> str:

@@ -2,14 +2,13 @@
 
 - Readers take `manifest.json` for completeness, and its bytes are those that the gate judged as `candidate.json`.
 - A release id covers its inputs (`Lineage`). If it exists with other bytes, the first stands, and the difference is reported.
-- Evidence stands beside a release under the name of what it judged; the first decision stands, and replays reuse it.
+- Evidence stands beside a release under the name of what it judged; what stands is never replaced, and replays reuse it.
 """
 
 import logging
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
-
-from pydantic import ValidationError
 
 from widedeep.artifacts import Candidate, Digest, FileRef, Lineage, Manifest, Part, Release, Value, Verdict, sha256
 from widedeep.errors import IntegrityError, UsageError
@@ -21,7 +20,7 @@ log = logging.getLogger(__name__)
 
 V = TypeVar("V", bound=Value)
 
-RELEASE = "release"
+DECISION = "decision-"
 
 
 def stage(store: ObjectStore, folder: Path, lineage: Lineage, inherited: tuple[Part, ...]) -> Candidate:
@@ -62,12 +61,7 @@ def load_manifest(store: ObjectStore, release_id: str, *, published: bool, expec
         raise IntegrityError(
             f"{store.url}/{key}: got SHA-256 {sha256(blob.data)}, wanted {expected_sha256}. Restore it from a copy."
         )
-    try:
-        manifest = Manifest.from_bytes(blob.data)
-    except ValidationError as error:
-        raise IntegrityError(
-            f"{store.url}/{key}: not a manifest of format 1: {error.errors()[0]['msg']}. Restore it from a copy."
-        ) from error
+    manifest = Manifest.from_bytes(blob.data, f"{store.url}/{key}")
     if not release_id == manifest.release_id == manifest.lineage.release_id() or manifest.to_bytes() != blob.data:
         raise IntegrityError(
             f"{store.url}/{key}: got a changed manifest of {manifest.release_id}, wanted {release_id}'s. Restore it from a copy."
@@ -75,13 +69,15 @@ def load_manifest(store: ObjectStore, release_id: str, *, published: bool, expec
     return manifest
 
 
-def download(store: ObjectStore, manifest: Manifest, folder: Path) -> None:
-    """Fetch all files of a release into a folder, each verified.
+def download(store: ObjectStore, manifest: Manifest, folder: Path, names: Collection[str] | None = None) -> None:
+    """Fetch the files of a release into a folder, each verified: all of them, or those that are called so.
 
     Raises:
         IntegrityError: a file is missing, has other bytes, or would lie outside the folder.
     """
     for file in manifest.files:
+        if names is not None and file.name not in names:
+            continue
         name = PurePosixPath(file.name)
         if name.is_absolute() or ".." in name.parts:
             raise IntegrityError(
@@ -96,6 +92,8 @@ def download(store: ObjectStore, manifest: Manifest, folder: Path) -> None:
 def publish(store: ObjectStore, candidate: Candidate, verdict: Verdict) -> Release:
     """Let readers see a candidate that passed or is held. Done again, or by two at once, it is the same release.
 
+    A later verdict on the same candidate is kept beside the first.
+
     Raises:
         UsageError: the verdict is about other bytes, or rejects them. Nothing was published.
         IntegrityError: the staged manifest is not the judged one. Nothing was published.
@@ -106,19 +104,11 @@ def publish(store: ObjectStore, candidate: Candidate, verdict: Verdict) -> Relea
             f"{candidate.release_id}: got a verdict 'reject', wanted 'promote' or 'hold': rejected candidates stay staged."
         )
     staged = load_manifest(store, candidate.release_id, published=False, expected_sha256=candidate.manifest_sha256)
-    key = save_evidence(store, candidate.release_id, f"decision-{verdict.content_digest()[:16]}", verdict)
-    release = Release(
-        release_id=candidate.release_id,
-        span=candidate.span,
-        manifest_sha256=candidate.manifest_sha256,
-        decision=verdict.decision,
-        verdict_key=key,
-    )
-    save_evidence(store, candidate.release_id, RELEASE, release)
+    save_evidence(store, candidate.release_id, f"{DECISION}{verdict.content_digest()[:16]}", verdict)
     # The manifest goes last: readers take its presence for completeness.
     store.create(layout.manifest(candidate.release_id), staged.to_bytes())
     load_manifest(store, candidate.release_id, published=True, expected_sha256=candidate.manifest_sha256)
-    return load_evidence(store, candidate.release_id, RELEASE, Release) or release
+    return _release(store, staged)
 
 
 def check_bound(verdict: Verdict, release_id: str, manifest_sha256: Digest) -> None:
@@ -134,8 +124,8 @@ def check_bound(verdict: Verdict, release_id: str, manifest_sha256: Digest) -> N
 def releases(store: ObjectStore) -> tuple[Release, ...]:
     """All published releases, by span."""
     ids = [layout.published(key) for key in store.keys(layout.RELEASES)]
-    found = [load_evidence(store, release_id, RELEASE, Release) for release_id in ids if release_id]
-    return tuple(sorted((r for r in found if r), key=lambda r: (r.span, r.release_id)))
+    found = [_release(store, load_manifest(store, release_id, published=True)) for release_id in ids if release_id]
+    return tuple(sorted(found, key=lambda r: (r.span, r.release_id)))
 
 
 def save_evidence(store: ObjectStore, release_id: str, name: str, value: Value) -> str:
@@ -146,8 +136,20 @@ def save_evidence(store: ObjectStore, release_id: str, name: str, value: Value) 
 
 
 def load_evidence(store: ObjectStore, release_id: str, name: str, kind: type[V]) -> V | None:
-    blob = store.get(layout.evidence(release_id, name))
-    return kind.from_bytes(blob.data) if blob else None
+    key = layout.evidence(release_id, name)
+    blob = store.get(key)
+    return kind.from_bytes(blob.data, f"{store.url}/{key}") if blob else None
+
+
+def _release(store: ObjectStore, manifest: Manifest) -> Release:
+    names = [layout.evidence_name(key) for key in store.keys(layout.evidences(manifest.release_id))]
+    verdicts = [load_evidence(store, manifest.release_id, n, Verdict) for n in names if n.startswith(DECISION)]
+    return Release(
+        release_id=manifest.release_id,
+        span=manifest.lineage.span,
+        manifest_sha256=manifest.content_digest(),
+        decision="promote" if any(v.decision == "promote" for v in verdicts if v) else "hold",
+    )
 
 
 def _candidate(manifest: Manifest) -> Candidate:

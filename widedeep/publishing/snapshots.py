@@ -39,8 +39,9 @@ def _hidden(name: str) -> bool:
 
 def versions(store: ObjectStore, span: date) -> tuple[Snapshot, ...]:
     """All versions of a span, oldest first."""
-    blobs = [store.get(key) for key in store.keys(layout.versions(span))]
-    return tuple(sorted((Snapshot.from_bytes(blob.data) for blob in blobs if blob), key=lambda s: s.version))
+    blobs = [(key, store.get(key)) for key in store.keys(layout.versions(span))]
+    found = [Snapshot.from_bytes(blob.data, f"{store.url}/{key}") for key, blob in blobs if blob]
+    return tuple(sorted(found, key=lambda s: s.version))
 
 
 def version(store: ObjectStore, span: date, number: int) -> Snapshot:
@@ -49,12 +50,13 @@ def version(store: ObjectStore, span: date, number: int) -> Snapshot:
     Raises:
         UsageError: there is no such version.
     """
-    blob = store.get(layout.version(span, number))
+    key = layout.version(span, number)
+    blob = store.get(key)
     if blob is None:
         raise UsageError(
             f"{store.url}: span {span} has no version {number}. Its versions are {layout.versions(span)}*; ingest it first."
         )
-    return Snapshot.from_bytes(blob.data)
+    return Snapshot.from_bytes(blob.data, f"{store.url}/{key}")
 
 
 def save_snapshot(store: ObjectStore, span: date, table: pa.Table, scratch: Path) -> Snapshot:

@@ -3,6 +3,9 @@
 import hashlib
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+import pyarrow as pa
 import torch
 
 import widedeep
@@ -17,6 +20,9 @@ def numeric_profile(threads: int) -> NumericProfile:
         threads=threads,
         engine="torch",
         torch=torch.__version__,
+        numpy=np.__version__,
+        pandas=pd.__version__,
+        pyarrow=pa.__version__,
     )
 
 
