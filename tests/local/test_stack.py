@@ -16,11 +16,14 @@ import psycopg2
 import pytest
 
 from widedeep.errors import StackError
-from widedeep.local import database, health, ports
+from widedeep.local import database, environment, health, ports
+from widedeep.local.down import remove
 from widedeep.local.lifetime import is_down
+from widedeep.local.parts import SIGNING_KEYS
 from widedeep.local.stack import Place, Stack
 from widedeep.local.status import rows
 from widedeep.local.supervisor import Supervisor
+from widedeep.publishing.s3 import S3Store
 
 
 class Rig(Protocol):
@@ -83,6 +86,41 @@ def test_the_store_and_the_database_refuse_other_credentials(running: Rig) -> No
     assert health.store_status(stack.model_copy(update={"store_secret_key": "x" * 20})) == 403
     assert health.call("GET", f"{stack.s3_url}/widedeep")[0] == 403
     assert not database.is_ready(stack.model_copy(update={"database_password": "x" * 20}))
+
+
+@pytest.mark.parametrize(
+    ("server", "status", "requests"),
+    [
+        ("weed filer", 404, ("GET /buckets/widedeep/kept.json", "PUT /buckets/widedeep/kept.json", "DELETE /buckets/widedeep/")),
+        ("weed master", 404, ("GET /dir/assign", "GET /dir/lookup?fileId=1,01637037d6", "POST /submit", "GET /vol/grow?count=1")),
+        ("weed master", 404, ("GET /col/delete?collection=widedeep", "POST /col/delete?collection=widedeep")),
+        ("weed volume", 401, ("GET /1,01637037d6", "HEAD /1,01637037d6", "PUT /1,01637037d6", "DELETE /1,01637037d6")),
+        ("weed admin", 404, ("GET /", "GET /login", "GET /api/s3/buckets", "DELETE /api/s3/buckets/widedeep")),
+    ],
+)
+def test_no_port_of_the_store_serves_or_changes_an_object_for_a_stranger(
+    running: Rig, monkeypatch: pytest.MonkeyPatch, server: str, status: int, requests: tuple[str, ...]
+) -> None:
+    stack = running.up()
+    for name, value in environment.generated(running.place, stack).items():
+        monkeypatch.setenv(name, value)
+    store = S3Store("s3://widedeep", stack.s3_url)
+    store.create("kept.json", b"kept")
+
+    for method, path in (request.split() for request in requests):
+        url = f"http://127.0.0.1:{ports.port_of(server, stack.port)}{path}"
+        assert health.call(method, url, {} if method in {"PUT", "POST"} else None)[0] == status, url
+
+    kept = store.get("kept.json")
+    assert kept is not None
+    assert kept.data == b"kept"
+
+
+def test_only_the_store_gets_the_keys_that_its_servers_sign_with(running: Rig) -> None:
+    running.up()
+
+    assert SIGNING_KEYS[0] in running.process("weed").environ()
+    assert not set(SIGNING_KEYS) & running.process("supervisord").environ().keys()
 
 
 def test_a_second_start_reuses_every_process(running: Rig) -> None:
@@ -209,10 +247,24 @@ def test_a_supervisor_that_does_not_answer_is_stopped_all_the_same(rig: Rig) -> 
     assert gone(processes)
 
 
+def test_a_stack_whose_file_is_damaged_can_be_removed_while_it_runs(rig: Rig) -> None:
+    rig.up()
+    processes = rig.processes()
+    rig.place.stack_file.write_text("{}")
+
+    remove(rig.place)
+
+    assert gone(processes)
+    assert not rig.place.stack_file.exists()
+
+
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGHUP])
-def test_an_interrupted_start_stops_what_it_started(rig: Rig, signum: signal.Signals) -> None:
+def test_an_interrupted_start_stops_what_it_started_even_as_a_background_job(rig: Rig, signum: signal.Signals) -> None:
+    # A shell without job control starts `… &` with SIGINT ignored, and Python keeps what it inherits.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     command = [sys.executable, "-m", "widedeep.local", "up", "--state", str(rig.place.state), "--port", str(rig.base)]
     start = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, before)
     assert start.stdout is not None
     assert any("store" in line for line in start.stdout)
     processes = [*rig.processes(), *psutil.Process(start.pid).children(recursive=True)]

@@ -37,7 +37,8 @@ def up(
     """Start what does not run yet, and wait until all of it is healthy."""
     from widedeep.local.up import up as start
 
-    for signum in (signal.SIGTERM, signal.SIGHUP):
+    # SIGINT too: a shell's background job inherits it ignored, and Python would leave it so.
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, _interrupt)
     place = find_place(state)
     stack = start(place, port, daily_spans, datetime.now(UTC).date(), out)
