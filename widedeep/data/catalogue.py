@@ -16,18 +16,19 @@ def item_columns(contract: Contract) -> list[str]:
 
 
 def extend_catalogue(known: pa.Table | None, rows: pa.Table, contract: Contract) -> pa.Table | None:
-    """The catalogue after `rows`: a known item takes its newest description. Sorted by item. None without an item column."""
+    """The catalogue after `rows`: each item as its newest row describes it, whichever part or release that row came with.
+
+    The event's time is kept beside the description, to compare with. Equally new: `rows` win. Sorted by item. None without an
+    item column.
+    """
     if contract.item is None:
         return None
-    fresh = _newest(rows, contract)
-    if known is None:
-        return fresh
-    kept = known.filter(pc.invert(pc.is_in(known[contract.item], fresh[contract.item])))
-    return pa.concat_tables([kept, fresh], promote_options="permissive").sort_by(contract.item).combine_chunks()
-
-
-def _newest(rows: pa.Table, contract: Contract) -> pa.Table:
-    assert contract.item is not None  # noqa: S101  narrows the type; the caller has looked
-    ordered = rows.sort_by(contract.time).append_column("__row", pa.array(range(rows.num_rows), pa.int64()))
-    last = ordered.group_by(contract.item).aggregate([("__row", "max")])["__row_max"]
-    return ordered.select(item_columns(contract)).take(last).sort_by(contract.item).combine_chunks()
+    columns = sorted({*item_columns(contract), contract.time})
+    tables = [rows.select(columns)]
+    if known is not None and contract.item in known.column_names:
+        tables.insert(0, known)
+    seen = pa.concat_tables(tables, promote_options="permissive")
+    oldest_first = pc.sort_indices(seen, [(contract.time, "ascending", "at_start")])
+    seen = seen.take(oldest_first).append_column("__row", pa.array(range(seen.num_rows), pa.int64()))
+    newest = seen.group_by(contract.item).aggregate([("__row", "max")])["__row_max"]
+    return seen.select(columns).take(newest).sort_by(contract.item).combine_chunks()

@@ -2,6 +2,9 @@
 
 K candidate items. A request is the user's columns, the context's columns and one candidate's columns per row, put together as the
 contract's `of` says, and scored by the same code that trained (`widedeep.model.scoring`).
+
+All items of the catalogue are candidates, those that the user has rated or bought before among them: leaving some out is the
+caller's business, who knows whether a second time makes sense.
 """
 
 from dataclasses import dataclass
@@ -14,9 +17,10 @@ import pyarrow.parquet as pq
 
 from widedeep.artifacts import Manifest
 from widedeep.data.catalogue import CATALOGUE_FILE, item_columns
+from widedeep.data.conform import TYPES
 from widedeep.data.contract import Contract
 from widedeep.errors import UsageError
-from widedeep.model.bundle import load_bundle
+from widedeep.model.bundle import READER_FILES, load_bundle
 from widedeep.model.scoring import score_rows
 from widedeep.publishing import releases, snapshots
 from widedeep.publishing.store import ObjectStore
@@ -31,7 +35,7 @@ class RankedItem:
 
 @dataclass(frozen=True)
 class Ranking:
-    """`known` is False for a user of whom no learnt row tells: only the items' own columns speak then."""
+    """`known` is False for a user with no row in any span that the release knows: only the items' own columns speak then."""
 
     release_id: str
     user: str
@@ -43,11 +47,16 @@ def rank(store: ObjectStore, contract: Contract, manifest: Manifest, user: str, 
     """The `top` items of the release's catalogue for a user, best first; ties in order of item.
 
     Raises:
-        UsageError: the contract names no item column, so there is nothing to rank.
+        UsageError: the contract names no item column, or named none when the release was trained: there is nothing to rank.
     """
     if contract.item is None:
         raise UsageError(f"contract {contract.name}: names no item column, so there is nothing to rank. Add 'item: <column>'.")
-    releases.download(store, manifest, folder)
+    if CATALOGUE_FILE not in {file.name for file in manifest.files}:
+        raise UsageError(
+            f"{manifest.release_id}: has no catalogue, since the contract named no item column when it was trained. "
+            "Run the next span: its release has one."
+        )
+    releases.download(store, manifest, folder, {*READER_FILES, CATALOGUE_FILE})
     catalogue = pq.read_table(folder / CATALOGUE_FILE)
     last_seen = _last_row(store, contract, manifest, user, folder)
     scores = score_rows(load_bundle(folder, optimizer=False), _requests(catalogue, last_seen, user, contract), contract)
@@ -58,7 +67,11 @@ def rank(store: ObjectStore, contract: Contract, manifest: Manifest, user: str, 
 
 
 def _last_row(store: ObjectStore, contract: Contract, manifest: Manifest, user: str, folder: Path) -> pa.Table | None:
-    """The user's newest row in the spans that the release knows, newest span first; (1, columns) or None."""
+    """The user's newest row in the spans that the release knows, newest span first; (1, columns) or None.
+
+    Whole snapshots are read: a held-out row tells what the user is like as well as a learnt one, and no label is used. Each span
+    back to the user's newest is downloaded; for an unknown user all of them.
+    """
     for span, version in sorted({(p.span, p.version) for p in (*manifest.inherited, *manifest.lineage.learnt)}, reverse=True):
         rows = snapshots.load_rows(store, snapshots.version(store, span, version), folder)
         theirs = rows.filter(pc.equal(rows[contract.user].cast(pa.string()), user))
@@ -72,15 +85,15 @@ def _requests(catalogue: pa.Table, last_seen: pa.Table | None, user: str, contra
     columns = {name: catalogue[name] for name in item_columns(contract)}
     for name in contract.columns:
         if name not in columns and name != contract.label.column:
-            columns[name] = _repeated(last_seen, name, catalogue.num_rows)
+            columns[name] = _repeated(last_seen, name, TYPES[contract.columns[name].type], catalogue.num_rows)
     if last_seen is None:
         columns[contract.user] = pa.array([user] * catalogue.num_rows, pa.string())
     return pa.table(columns)
 
 
-def _repeated(row: pa.Table | None, name: str, times: int) -> pa.Array:
+def _repeated(row: pa.Table | None, name: str, kind: pa.DataType, times: int) -> pa.Array:
     if row is None:
-        return pa.nulls(times)
+        return pa.nulls(times, kind)
     return row[name].combine_chunks().take(pa.array(np.zeros(times, np.int64)))
 
 
