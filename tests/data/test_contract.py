@@ -95,6 +95,12 @@ def test_three_mistakes_of_different_kinds_are_all_listed_with_their_places(tmp_
         ({"columns__price__allowed": ["a"]}, "columns.price.allowed: is for type list or string, got number"),
         ({"checks": {"label_rate": [0.9, 0.1]}}, "checks.label_rate: got [0.9, 0.1], wanted the lower limit first"),
         ({"delivery": {"prefix": "landing/"}}, "delivery.prefix: got 'landing/', wanted {span} in it"),
+        (
+            {"delivery": {"prefix": "in/{span}/{hour}/"}},
+            "delivery.prefix: got 'in/{span}/{hour}/', wanted no braces but those of",
+        ),
+        ({"delivery": {"prefix": "in/{span}/{"}}, "delivery.prefix: got 'in/{span}/{', wanted no braces but those of {span}"),
+        ({"delivery": {"prefix": "spans/{span}/"}}, "delivery.prefix: got 'spans/{span}/', but evidence, lanes, releases,"),
         ({"model": {"parts": []}}, "model.parts: got []"),
         ({"user": ["customer"]}, "user: got ['customer']"),
         ({"columns": None}, "columns: is missing"),

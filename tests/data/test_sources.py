@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pyarrow import csv
 
 from tests.contracts.shop import shop_span
+from widedeep.data import sources
 from widedeep.data.contract import load_contract
 from widedeep.data.sources import Unreadable, conform, read_delivery
 from widedeep.data.tables import content_digest, parquet_bytes
@@ -87,7 +88,7 @@ def test_flipped_bytes_never_crash_a_run(data):
 
 def test_all_damaged_files_are_named_together():
     damage = _damage(("a.parquet", b"PAR1"), ("b.csv", b""), ("c.parquet", FORMS["a.parquet"]), ("d.xls", b"x"))
-    assert all(name in damage for name in ("a.parquet", "b.csv", "d.xls: unknown format; wanted"))
+    assert all(name in damage for name in ("a.parquet", "b.csv", "d.xls: unknown kind of file; readable are .parquet, .csv,"))
     assert "c.parquet" not in damage
 
 
@@ -112,6 +113,23 @@ def test_a_column_that_is_there_twice_is_named():
 
 def test_nested_columns_are_named():
     assert "column 's' has type struct" in _damage(("a.jsonl", b'{"s": {"x": 1}}'))
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([(1, 2, 3), None], pa.month_day_nano_interval()),
+        pa.array([[(1, 2, 3)], None], pa.list_(pa.month_day_nano_interval())),
+        pa.array([1, None], pa.decimal32(5, 2)),
+        pa.array([[b"x"], None]),
+        pa.array([{"x": 1}, None]),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_a_type_that_no_snapshot_holds_is_named(column, monkeypatch):
+    for rows in (0, 2):
+        monkeypatch.setattr(sources, "_parquet", lambda _data, _limit, n=rows: pa.table({"a": [1, 2], "odd": column}).slice(0, n))
+        assert f"column 'odd' has type {column.type}, wanted text, numbers" in _damage(("a.parquet", b""))
 
 
 def test_files_that_do_not_go_together_are_named():

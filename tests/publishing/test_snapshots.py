@@ -95,12 +95,12 @@ def delivered(store: MemoryStore, **settings: str) -> list[str]:
     return [key.removeprefix(f"landing/{SPAN}/") for key in deliveries(store, Delivery(**settings), SPAN)]
 
 
-def test_only_data_files_count_as_delivered(store: MemoryStore) -> None:
-    deliver(store, "b.csv", "a.parquet", "c.csv.gz", "d.jsonl", "notes.txt", "e.csv.tmp", "part/f.csv")
-    deliver(store, "_g.csv", ".h.csv", "_temporary/i.csv")
+def test_all_files_but_hidden_ones_and_folder_markers_count_as_delivered(store: MemoryStore) -> None:
+    deliver(store, "b.csv", "a.PARQUET", "c.csv.gz", "d.jsonl.gz", "notes.txt", "part/f.csv")
+    deliver(store, "_g.csv", ".h.csv", "_temporary/i.csv", "", "part/")
     store.create("landing/2026-01-06/other.csv", b"")
     store.create("landing/2026-01-05-old/other.csv", b"")
-    assert delivered(store) == ["a.parquet", "b.csv", "c.csv.gz", "d.jsonl", "part/f.csv"]
+    assert delivered(store) == ["a.PARQUET", "b.csv", "c.csv.gz", "d.jsonl.gz", "notes.txt", "part/f.csv"]
 
 
 def test_nothing_is_delivered_before_the_marker_is(store: MemoryStore) -> None:
@@ -108,6 +108,11 @@ def test_nothing_is_delivered_before_the_marker_is(store: MemoryStore) -> None:
     assert delivered(store, marker="_SUCCESS") == []
     deliver(store, "_SUCCESS")
     assert delivered(store, marker="_SUCCESS") == ["a.csv"]
+
+
+def test_a_marker_of_any_name_is_no_data(store: MemoryStore) -> None:
+    deliver(store, "a.csv", "done")
+    assert delivered(store, marker="done") == ["a.csv"]
 
 
 def test_the_contract_chooses_where_deliveries_arrive(store: MemoryStore) -> None:

@@ -17,6 +17,7 @@ TYPES_OF_ROLE = {
 }
 TYPES_OF_CHECK = {"allowed": {"string", "list"}, "range": {"integer", "number"}}
 TYPES_OF_KEY = {"user": ("string", "integer"), "time": ("timestamp",), "label.column": ("boolean", "integer", "number")}
+OWN_FOLDERS = ("evidence", "lanes", "releases", "snapshots", "spans", "validation")
 PAIRS = ("checks.rows", "checks.label_rate", "gate.calibration")
 
 
@@ -108,8 +109,17 @@ def _limits(document: Mapping[str, Any]) -> Iterator[str]:
         if _reversed(pair := _at(document, place)):
             yield f"{place}: got {pair}, wanted the lower limit first"
     prefix = _at(document, "delivery.prefix")
-    if isinstance(prefix, str) and "{span}" not in prefix:
+    if isinstance(prefix, str):
+        yield from _prefix(prefix)
+
+
+def _prefix(prefix: str) -> Iterator[str]:
+    if "{span}" not in prefix:
         yield f"delivery.prefix: got {prefix!r}, wanted {{span}} in it: each day has files of its own"
+    if "{" in (rest := prefix.replace("{span}", "")) or "}" in rest:
+        yield f"delivery.prefix: got {prefix!r}, wanted no braces but those of {{span}}: nothing else is filled in"
+    if prefix.split("/", maxsplit=1)[0] in OWN_FOLDERS:
+        yield f"delivery.prefix: got {prefix!r}, but {', '.join(OWN_FOLDERS)} hold what the chain stores: choose another folder"
 
 
 def _cross_sides(document: Mapping[str, Any]) -> list[list[Any]]:

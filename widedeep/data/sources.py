@@ -16,11 +16,12 @@ from pyarrow import csv, json
 
 from widedeep.artifacts import Finding
 from widedeep.data.conform import conform
-from widedeep.data.tables import is_list
+from widedeep.data.tables import content_digest
 
 __all__ = ["MAX_DECODED_BYTES", "TooLargeError", "Unreadable", "conform", "read_delivery"]
 
 MAX_DECODED_BYTES = 4 * 2**30  # all files of a span together; a span is held in memory once while it is read
+READABLE = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz")  # in small letters; names may use others
 DAMAGE = (pa.ArrowException, OSError, EOFError, ValueError, zlib.error)
 
 
@@ -62,13 +63,13 @@ def _together(tables: list[pa.Table], names: list[str], max_decoded_bytes: int) 
 
 
 def _decode(name: str, data: bytes, limit: int) -> pa.Table:
-    plain = name.lower().removesuffix(".gz")
-    if plain.endswith((".csv", ".jsonl")):
-        text = _unpacked(data, limit) if plain != name.lower() else data
-        return _checked(_csv(text) if plain.endswith(".csv") else _json_lines(text))
-    if name.lower().endswith(".parquet"):
+    kind = next((suffix for suffix in READABLE if name.lower().endswith(suffix)), None)
+    if kind is None:
+        raise ValueError(f"unknown kind of file; readable are {', '.join(READABLE)}. Deliver it as one of them, or elsewhere")
+    if kind == ".parquet":
         return _checked(_parquet(data, limit))
-    raise ValueError("unknown format; wanted a name that ends in .parquet, .csv, .csv.gz, .jsonl or .jsonl.gz")
+    text = _unpacked(data, limit) if kind.endswith(".gz") else data
+    return _checked(_csv(text) if kind.startswith(".csv") else _json_lines(text))
 
 
 def _parquet(data: bytes, limit: int) -> pa.Table:
@@ -109,11 +110,21 @@ def _checked(table: pa.Table) -> pa.Table:
     names = table.column_names
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"column {twice[0]!r} is there twice, wanted each name once")
-    for field in table.schema:
-        kind = field.type.value_type if is_list(field.type) else field.type
-        if pa.types.is_nested(kind):
-            raise ValueError(f"column {field.name!r} has type {field.type}, wanted scalars or lists of scalars: flatten it")
+    for name in names:
+        _check_type(table.select([name]).slice(0, 1))
     return table
+
+
+def _check_type(sample: pa.Table) -> None:
+    """Raise ValueError if a snapshot can't hold such a column: the one row of it in `sample` is tried."""
+    try:
+        content_digest(sample)
+    except (TypeError, pa.ArrowException) as error:
+        (field,) = sample.schema
+        raise ValueError(
+            f"column {field.name!r} has type {field.type}, wanted text, numbers, booleans, dates, times or lists of these: "
+            "flatten or convert it"
+        ) from error
 
 
 def _finding(message: str) -> Finding:

@@ -18,23 +18,23 @@ from widedeep.publishing import layout
 from widedeep.publishing.store import ObjectStore
 from widedeep.publishing.transfer import file_ref, full_disk_told
 
-DATA_FILES = (".parquet", ".csv", ".csv.gz", ".jsonl")
-
 
 def deliveries(store: ObjectStore, delivery: Delivery, span: date) -> tuple[str, ...]:
-    """Keys of the data files delivered for a span; none while the contract's marker is missing.
+    """Keys of the files delivered for a span; none while the contract's marker is missing.
 
-    Files and folders whose names start with `_` or `.` are somebody's work in progress and not delivered.
+    Files and folders whose names start with `_` or `.` are somebody's work in progress and not delivered. Files of a kind that
+    nothing here reads are delivered all the same: reading them tells so, and leaving them out would lose rows in silence.
     """
     folder = layout.delivery(delivery.prefix, span)
     keys = tuple(store.keys(folder))
     if delivery.marker and folder + delivery.marker not in keys:
         return ()
-    return tuple(key for key in keys if key.endswith(DATA_FILES) and not _hidden(key.removeprefix(folder)))
+    return tuple(key for key in keys if key != folder + str(delivery.marker) and not _hidden(key.removeprefix(folder)))
 
 
 def _hidden(name: str) -> bool:
-    return any(part.startswith(("_", ".")) for part in PurePosixPath(name).parts)
+    """Also of an empty object that stands for a folder, as S3 consoles make them."""
+    return not name or name.endswith("/") or any(part.startswith(("_", ".")) for part in PurePosixPath(name).parts)
 
 
 def versions(store: ObjectStore, span: date) -> tuple[Snapshot, ...]:

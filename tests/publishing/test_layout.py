@@ -1,0 +1,24 @@
+"""Keys: what the chain stores lies in folders of its own, which no contract may deliver into."""
+
+import inspect
+from datetime import date
+
+import pytest
+
+from widedeep.artifacts import FileRef, Snapshot
+from widedeep.data.problems import OWN_FOLDERS
+from widedeep.publishing import layout
+
+SPAN, DIGEST = date(2026, 1, 5), "0" * 64
+FILE = FileRef(name="weights", size_bytes=1, sha256=DIGEST)
+SNAPSHOT = Snapshot(span=SPAN, version=1, digest=DIGEST, rows=1, file=FILE)
+VALUES = {"span": SPAN, "number": 1, "digest": DIGEST, "sha256": DIGEST, "snapshot": SNAPSHOT, "checks_digest": DIGEST}
+VALUES |= {"delivered": DIGEST, "release_id": "r-0123456789abcdef", "file": FILE, "name": "verdict", "lane": "live"}
+READERS = {"beside", "published", "evidence_name", "outcome_span", "delivery"}
+BUILDERS = [f for n, f in inspect.getmembers(layout, inspect.isfunction) if f.__module__ == layout.__name__ and n not in READERS]
+
+
+@pytest.mark.parametrize("build", BUILDERS, ids=lambda build: build.__name__)
+def test_every_key_lies_in_a_folder_that_contracts_may_not_deliver_into(build):
+    key = build(*(VALUES[name] for name in inspect.signature(build).parameters))
+    assert key.split("/")[0] in OWN_FOLDERS
