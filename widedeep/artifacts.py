@@ -6,20 +6,29 @@ give equal bytes.
 
 import hashlib
 import json
+import re
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from widedeep.errors import IntegrityError
+from widedeep.errors import IntegrityError, UsageError
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ReleaseId = Annotated[str, Field(pattern=r"^r-[0-9a-f]{16}$")]
-Lane = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+LANE = r"^[a-z0-9][a-z0-9-]{0,62}$"
+Lane = Annotated[str, Field(pattern=LANE)]
 Decision = Literal["promote", "hold", "reject"]
 Result = Literal["promoted", "held", "rejected", "quarantined", "no data", "learnt"]
 
 LIVE = "live"
+
+
+def lane_name(text: str) -> Lane:
+    """Raises UsageError unless the text can name a lane."""
+    if not re.fullmatch(LANE, text):
+        raise UsageError(f"lane {text!r}: wanted small letters, digits and hyphens, at most 63, such as replay-2026-11-20")
+    return text
 
 
 def canonical_json(value: Any) -> bytes:
@@ -208,7 +217,10 @@ class Interval(Value):
 
 
 class Verdict(Value):
-    """The gate's decision, bound to the digests of what it judged. Only `widedeep.evaluation.gate.decide` makes one."""
+    """The gate's decision, bound to the digests of what it judged. Only `widedeep.evaluation.gate.decide` makes one.
+
+    `candidate_metrics` is None where nothing was measured: the dry run failed, or there is no held-out row to score.
+    """
 
     decision: Decision
     reasons: tuple[str, ...]
@@ -217,7 +229,7 @@ class Verdict(Value):
     champion: ReleaseId | None
     champion_manifest_sha256: Digest | None
     holdout: tuple[Part, ...]
-    candidate_metrics: MetricReport
+    candidate_metrics: MetricReport | None
     champion_metrics: MetricReport | None
     loss_difference: Interval | None
     absolute_checks_only: bool
@@ -265,6 +277,7 @@ class Progress(Value):
     decision: Decision | None = None
     release: ReleaseId | None = None
     result: Result | None = None
+    set_aside: tuple[date, ...] = ()
 
     @property
     def over(self) -> bool:

@@ -108,7 +108,8 @@ def _with_ratings(rows: pa.Table, ratings: np.ndarray) -> pa.Table:
 
 
 def _comparison(verdict: Verdict) -> Table:
-    title = f"on {verdict.candidate_metrics.rows:,} held-out rows"
+    rows = verdict.candidate_metrics.rows if verdict.candidate_metrics else 0
+    title = f"on {rows:,} held-out rows"
     table = Table("", "log loss", "AUC", "calibration", title=title, title_justify="left")
     for name, metrics in (("candidate", verdict.candidate_metrics), ("champion", verdict.champion_metrics)):
         if metrics:

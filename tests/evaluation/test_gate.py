@@ -79,6 +79,12 @@ def test_a_failed_dry_run_rejects_with_its_own_words():
     assert (verdict.decision, verdict.reasons) == ("reject", ("scores differ from the trainer's by 0.3",))
 
 
+def test_without_a_held_out_row_nothing_is_decided_and_the_contract_says_what_then():
+    verdict = decide(CANDIDATE, None, rehearsed(), None, (), LIMITS)
+    assert (verdict.decision, verdict.candidate_metrics) == ("hold", None)
+    assert decide(CANDIDATE, None, rehearsed("NaN"), None, (), LIMITS).decision == "reject"
+
+
 def test_the_dry_run_of_another_candidate_is_refused():
     with pytest.raises(ValueError, match="rehearsed"):
         judge(None, dry_run=rehearsed(manifest="f" * 64))

@@ -34,6 +34,13 @@ def test_one_class_has_no_auc_and_no_normalised_entropy():
     assert report.calibration is None
 
 
+def test_a_holdout_without_rows_is_refused_in_words():
+    none = np.array([])
+    for measured in (lambda: measure(none, none, none), lambda: paired_difference(none, none, none, level=0.95)):
+        with pytest.raises(ValueError, match="got no rows to measure on"):
+            measured()
+
+
 def test_a_certain_mistake_costs_a_finite_loss():
     assert np.isfinite(row_losses(np.array([1.0, 0.0]), np.array([0.0, 1.0]))).all()
 

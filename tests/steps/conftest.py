@@ -76,6 +76,20 @@ def begun(chain, history) -> Chain:
     return chain
 
 
+@pytest.fixture
+def judged_history(chain, history) -> Chain:
+    """The same, stopped after the gate: nothing is published, promoted or settled."""
+    learnt, chain.first = history
+    for key in learnt.keys(""):
+        if not key.startswith("lanes/") and not key.endswith("/manifest.json") and not _decision(key):
+            chain.place.store.create(key, learnt.get(key).data)
+    return chain
+
+
+def _decision(key: str) -> bool:
+    return key.startswith("evidence/") and "dry-run" not in key and "verdict" not in key
+
+
 def _chain(store: S3Store, seaweedfs, scratch: Path) -> Chain:
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("WIDEDEEP_")},

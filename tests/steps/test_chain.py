@@ -1,7 +1,7 @@
 """The laws of the chain, walked through the real steps on a real store: order, one result per span, nothing valid lost."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pytest
@@ -60,11 +60,12 @@ def test_running_a_settled_span_again_finds_its_outcome_and_writes_nothing(begun
 def test_every_step_done_twice_gives_the_same_references(begun):
     begun.deliver(3)
     progress = start(begun.place, begun.day(3))
-    for step in (ingest, validate, train, dry_run, gate, publish):
+    for step in (ingest, validate, train, dry_run, gate):
         after = step(begun.place, progress)
         assert step(begun.place, progress) == after
         progress = after
-    assert settle(begun.place, progress).result == settle(begun.place, progress).result
+    assert publish(begun.place, progress).release == publish(begun.place, progress).release
+    assert settle(begun.place, progress) == settle(begun.place, progress)
 
 
 def test_a_second_history_is_refused_and_the_first_is_found_again(begun):
@@ -161,18 +162,50 @@ def test_a_held_span_is_settled_published_unpromoted_and_pending(begun):
 
 def test_a_candidate_that_a_server_could_not_reproduce_is_rejected(begun):
     begun.deliver(3)
-    progress = start(begun.place, begun.day(3))
-    for step in (ingest, validate, train):
-        progress = step(begun.place, progress)
+    progress = walked(begun, begun.day(3), ingest, validate, train)
     report = DryRunReport(
         release_id=progress.candidate.release_id,
         manifest_sha256=progress.candidate.manifest_sha256,
         failures=("scores differ from the trainer's by up to 3.00e-01",),
     )
-    name = f"dry-run-{progress.candidate.manifest_sha256[:16]}"
-    releases.save_evidence(begun.place.store, progress.candidate.release_id, name, report)
-    progress = gate(begun.place, dry_run(begun.place, progress))
-    assert progress.decision == "reject"
+    key = releases.save_evidence(begun.place.store, progress.candidate.release_id, "dry-run-of-the-test", report)
+    progress = gate(begun.place, progress.model_copy(update={"dry_run": key}))
+    verdict = Verdict.from_bytes(begun.place.store.get(progress.verdict).data)
+    assert (verdict.decision, verdict.reasons) == ("reject", report.failures)
+
+
+def test_a_candidate_that_diverged_is_rejected_in_words_and_the_chain_goes_on(begun):
+    begun.deliver(3)
+    begun.deliver(4)
+    wild = begun.place.contract.training.adagrad.model_copy(update={"learning_rate": 1e20})
+    training = begun.place.contract.training.model_copy(update={"adagrad": wild})
+    progress = run_span(with_contract(begun, training=training), begun.day(3))
+    assert progress.result == "rejected"
+    assert run_span(begun.place, begun.day(4)).result in {"promoted", "held", "rejected"}
+
+
+def test_a_dry_run_that_is_too_slow_twice_rejects_but_only_under_its_own_limit(begun):
+    begun.deliver(3)
+    hurried = begun.place.contract.dry_run.model_copy(update={"timeout": timedelta(milliseconds=50)})
+    progress = walked(begun, begun.day(3), ingest, validate, train)
+    late = gate(begun.place, dry_run(with_contract(begun, dry_run=hurried), progress))
+    assert late.decision == "reject"
+    assert gate(begun.place, dry_run(begun.place, progress)).decision != "reject"
+
+
+def test_a_dry_run_that_the_store_refuses_holds_nothing_against_the_candidate(begun):
+    begun.deliver(3)
+    progress = walked(begun, begun.day(3), ingest, validate, train)
+    refused = {**begun.place.environment, "AWS_SECRET_ACCESS_KEY": "wrong"}
+    with pytest.raises(PermanentError, match="not to blame"):
+        dry_run(replace(begun.place, environment=refused), progress)
+    assert dry_run(begun.place, progress).dry_run
+
+
+def test_a_span_of_one_user_is_undecided_not_a_fault(begun):
+    rows = begun.rows(3)
+    begun.deliver(3, rows.set_column(0, "customer", pa.array(["c1"] * len(rows))))
+    assert run_span(begun.place, begun.day(3)).result == "held"
 
 
 def test_a_changed_split_is_refused_since_its_held_out_rows_may_be_learnt_already(begun):
@@ -215,6 +248,17 @@ def test_daily_spans_wait_for_the_history(chain):
     place = replace(chain.place, settings=expecting)
     chain.deliver(3)
     assert "history is not learnt yet" in readiness(place, start(place, chain.day(3))).reason
+
+
+def walked(chain, span, *steps):
+    progress = start(chain.place, span)
+    for step in steps:
+        progress = step(chain.place, progress)
+    return progress
+
+
+def with_contract(chain, **sections):
+    return replace(chain.place, contract=chain.place.contract.model_copy(update=sections))
 
 
 def _impossible(chain):

@@ -7,23 +7,38 @@ shown to be above it or an absolute check fails, and otherwise `undecided` as th
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from widedeep.artifacts import Candidate, Decision, Digest, DryRunReport, Interval, MetricReport, Part, ReleaseId, Verdict
+from widedeep.artifacts import (
+    Candidate,
+    Decision,
+    Digest,
+    DryRunReport,
+    Interval,
+    Manifest,
+    MetricReport,
+    Part,
+    ReleaseId,
+    Verdict,
+)
 from widedeep.data.contract import Gate
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The champion's side of the judgement: which release, how good, and the paired difference in loss."""
+    """The champion's side of the judgement: which release and, where rows were scored, its metrics and the paired difference."""
 
     release_id: ReleaseId
     manifest_sha256: Digest
-    metrics: MetricReport
-    difference: Interval
+    metrics: MetricReport | None
+    difference: Interval | None
+
+    @classmethod
+    def unscored(cls, champion: Manifest | None) -> "Comparison | None":
+        return cls(champion.release_id, champion.content_digest(), None, None) if champion else None
 
 
 def decide(
     candidate: Candidate,
-    metrics: MetricReport,
+    metrics: MetricReport | None,
     dry_run: DryRunReport,
     comparison: Comparison | None,
     holdout: tuple[Part, ...],
@@ -31,13 +46,14 @@ def decide(
 ) -> Verdict:
     """Judge a candidate; without a `comparison` (the first release ever) by the absolute checks only.
 
+    `metrics` is None where no held-out row could be scored: then a failed dry run rejects, and else nothing is decided.
+
     Raises:
         ValueError: the dry run rehearsed another candidate.
     """
     if dry_run.manifest_sha256 != candidate.manifest_sha256:
         raise ValueError(f"the dry run rehearsed {dry_run.release_id}, wanted {candidate.release_id}: run it for this candidate")
-    failures = (*dry_run.failures, *_absolute_failures(metrics, limits))
-    decision, reasons = ("reject", failures) if failures else _compare(comparison, limits)
+    decision, reasons = _weigh(metrics, dry_run.failures, comparison, limits)
     return Verdict(
         decision=decision,
         reasons=reasons,
@@ -53,6 +69,21 @@ def decide(
     )
 
 
+def _weigh(
+    metrics: MetricReport | None, dry_run_failures: tuple[str, ...], comparison: Comparison | None, limits: Gate
+) -> tuple[Decision, tuple[str, ...]]:
+    failures = (*dry_run_failures, *(_absolute_failures(metrics, limits) if metrics else ()))
+    if failures:
+        return "reject", failures
+    if metrics is None:
+        return limits.undecided, (f"no held-out row to judge by; {_undecided(limits)}",)
+    return _compare(comparison, limits)
+
+
+def _undecided(limits: Gate) -> str:
+    return f"undecided, which the contract takes as {limits.undecided}"
+
+
 def _absolute_failures(metrics: MetricReport, limits: Gate) -> Iterator[str]:
     low, high = limits.calibration
     if metrics.auc is not None and metrics.auc < limits.auc_at_least:
@@ -66,14 +97,17 @@ def _absolute_failures(metrics: MetricReport, limits: Gate) -> Iterator[str]:
 def _compare(comparison: Comparison | None, limits: Gate) -> tuple[Decision, tuple[str, ...]]:
     if comparison is None:
         return "promote", ("first release of the chain: absolute checks only, and all passed",)
+    if comparison.difference is None or comparison.metrics is None:
+        return limits.undecided, (f"no row to compare on; {_undecided(limits)}",)
     d, users = comparison.difference, comparison.metrics.users
     interval = f"{d.level:.0%} interval {d.lower:+.4f} to {d.upper:+.4f}, {users} users"
     found = f"loss differs from the champion's by {d.estimate:+.4f} ({interval})"
-    undecided = f"undecided, which the contract takes as {limits.undecided}"
     if users < limits.min_users:
-        return limits.undecided, (f"{found}: fewer than {limits.min_users} users can't decide; {undecided}",)
+        return limits.undecided, (f"{found}: fewer than {limits.min_users} users can't decide; {_undecided(limits)}",)
     if d.upper < limits.margin:
         return "promote", (f"{found}: shown to be within the margin of {limits.margin}",)
     if d.lower > limits.margin:
         return "reject", (f"{found}: shown to be worse than the margin of {limits.margin}",)
-    return limits.undecided, (f"{found}: neither shown to be inside nor outside the margin of {limits.margin}; {undecided}",)
+    return limits.undecided, (
+        f"{found}: neither shown to be inside nor outside the margin of {limits.margin}; {_undecided(limits)}",
+    )

@@ -35,7 +35,11 @@ def measure(labels: Floats, scores: Floats, users: NDArray[np.int64]) -> MetricR
     """Metrics of one model on one holdout of B > 0 rows; `users` (B,) numbers the user of each row.
 
     `ne` is the log loss divided by that of always predicting the label rate (He et al. 2014, §2); `calibration` is Σp/Σy.
+
+    Raises:
+        ValueError: there are no rows.
     """
+    _require_rows(labels)
     rate = float(labels.mean())
     entropy = float(row_losses(labels, np.full_like(labels, rate)).mean())
     one_class = rate in (0.0, 1.0)
@@ -56,7 +60,11 @@ def paired_difference(candidate_losses: Floats, champion_losses: Floats, users: 
 
     The ratio estimator's linearised variance over users (Cochran 1977, §6.3) with Student's t on C − 1 degrees of freedom.
     Fewer than two users give an infinite interval: nothing can be said.
+
+    Raises:
+        ValueError: there are no rows.
     """
+    _require_rows(candidate_losses)
     difference = candidate_losses - champion_losses
     estimate = float(difference.mean())
     _, cluster = np.unique(users, return_inverse=True)
@@ -67,3 +75,8 @@ def paired_difference(candidate_losses: Floats, champion_losses: Floats, users: 
     error = float(np.sqrt(clusters / (clusters - 1) * np.square(residuals).sum())) / len(difference)
     reach = float(stats.t.ppf((1 + level) / 2, clusters - 1)) * error
     return Interval(estimate=estimate, lower=estimate - reach, upper=estimate + reach, level=level)
+
+
+def _require_rows(values: Floats) -> None:
+    if not len(values):
+        raise ValueError("holdout: got no rows to measure on, wanted at least one. Hold out more users, or judge without metrics.")

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from widedeep.artifacts import DryRunReport
 from widedeep.config import load_settings
 from widedeep.data.contract import Contract, DryRun, load_contract
-from widedeep.errors import IntegrityError, WidedeepError
+from widedeep.errors import IntegrityError, PermanentError, WidedeepError
 from widedeep.model.bundle import Bundle, load_bundle
 from widedeep.model.golden import GOLDEN_FILE, GOLDEN_SCORE
 from widedeep.model.scoring import score_rows
@@ -52,8 +52,12 @@ def rehearse(store: ObjectStore, contract: Contract, release_id: str, manifest_s
     load_s = time.perf_counter() - started
     golden = pq.read_table(folder / GOLDEN_FILE)
     expected = golden[GOLDEN_SCORE].to_numpy()
-    scores = score_rows(bundle, golden, contract)
-    latencies_ms = _latencies_ms(bundle, golden, contract)
+    try:
+        scores = score_rows(bundle, golden, contract)
+        latencies_ms = _latencies_ms(bundle, golden, contract)
+    except Exception as error:  # whatever it is, a server would have met it
+        failure = f"can't score real rows: {type(error).__name__}: {error}"
+        return DryRunReport(release_id=release_id, manifest_sha256=manifest_sha256, failures=(failure,))
     return DryRunReport(
         release_id=release_id,
         manifest_sha256=manifest_sha256,
@@ -95,15 +99,12 @@ def _peak_rss_mb() -> float:
 
 
 def main() -> None:
+    """Exit status 0 with a report; else EX_CONFIG (mend something) or EX_TEMPFAIL (try again): not the candidate is at fault."""
     try:
         _main()
     except WidedeepError as error:
-        sys.exit(_complain(error))
-
-
-def _complain(error: WidedeepError) -> int:
-    sys.stderr.write(" ".join(str(error).split()) + "\n")
-    return os.EX_TEMPFAIL
+        sys.stderr.write(" ".join(str(error).split()) + "\n")
+        sys.exit(os.EX_CONFIG if isinstance(error, PermanentError) else os.EX_TEMPFAIL)
 
 
 def _main() -> None:

@@ -2,16 +2,14 @@
 
     start → ingest → validate → train → dry_run → gate → publish → settle
 
-Every step is derived from its inputs and leaves its result in the store, so running it again finds that result or makes the same
-one. torch and Great Expectations take seconds to import: the steps that need them import them, the others don't pay.
+What is settled stays settled: the steps of a settled span do nothing. Every step is derived from its inputs and leaves its result
+in the store, so running it again finds that result or makes the same one. torch and Great Expectations take seconds to import:
+the steps that need them import them, the others don't pay.
 """
 
-from widedeep.steps.arrival import ingest, readiness, start, validate
+from widedeep.steps.arrival import readiness, start
 from widedeep.steps.bootstrap import bootstrap
-from widedeep.steps.chain import STEPS, run_span
-from widedeep.steps.judgement import dry_run, gate
-from widedeep.steps.release import publish, settle
-from widedeep.steps.retraining import train
+from widedeep.steps.chain import STEPS, dry_run, gate, ingest, publish, run_span, settle, train, validate
 from widedeep.steps.sample import deliver_sample
 from widedeep.steps.workplace import Workplace, open_workplace
 

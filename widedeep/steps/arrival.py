@@ -1,11 +1,12 @@
 """A delivered span becomes a valid snapshot, or is quarantined, or turns out not to have been delivered at all."""
 
 import logging
-from datetime import date
+from datetime import date, datetime
 
-from widedeep.artifacts import LIVE, Finding, Progress, Snapshot, Validation, Waiting, canonical_json, sha256
+from widedeep.artifacts import LIVE, Finding, Progress, Snapshot, Validation, Waiting, canonical_json, lane_name, sha256
 from widedeep.errors import OrderError
 from widedeep.publishing import lanes, layout, snapshots
+from widedeep.steps.settled import settled
 from widedeep.steps.workplace import Workplace, stored, wanted
 
 log = logging.getLogger(__name__)
@@ -13,28 +14,32 @@ log = logging.getLogger(__name__)
 
 def start(place: Workplace, span: date, lane: str | None = None) -> Progress:
     """Begin a run of a span: find its lane (third law), and whether the span is settled there already, which ends the run."""
-    name = lanes.resolve_lane(place.store, span, lane)
-    settled = next((o for o in lanes.outcomes(place.store, name) if o.span == span), None)
-    if settled is None:
-        return Progress(span=span, lane=name)
-    log.info("%s is settled in lane %s already: %s", span, name, settled.result)
-    return Progress(span=span, lane=name, snapshot=settled.snapshot, release=settled.release_id, result=settled.result)
+    name = lanes.resolve_lane(place.store, span, lane_name(lane) if lane else None)
+    return settled(place, span, name) or Progress(span=span, lane=name)
 
 
-def readiness(place: Workplace, progress: Progress) -> Waiting | None:
-    """What `ingest` would have to wait for, or None: the data are there, or their deadline has passed."""
+def readiness(place: Workplace, progress: Progress, not_before: datetime | None = None) -> Waiting | None:
+    """What `ingest` would have to wait for, or None: the data are there, or their deadline has passed.
+
+    `not_before`: nothing counts as missing before that time, even after the contract's deadline. A machine that was off starts
+    the job that delivers and the run that waits for it at once.
+    """
     if progress.over:
         return None
-    if place.settings.history_start and progress.lane == LIVE and lanes.champion(place.store, LIVE) is None:
+    if place.settings.history_start and progress.lane == LIVE and not _begun(place, progress.span):
         return Waiting(span=progress.span, reason="the lane's history is not learnt yet: run widedeep_bootstrap", until=None)
-    until = place.deadline(progress.span)
+    until = max(place.deadline(progress.span), not_before or place.deadline(progress.span))
     if place.clock() >= until or snapshots.deliveries(place.store, place.contract.delivery, progress.span):
         return None
     where = f"{place.store.url}/{place.contract.delivery.prefix.format(span=progress.span)}"
     return Waiting(span=progress.span, reason=f"nothing is delivered below {where} yet", until=until)
 
 
-def ingest(place: Workplace, progress: Progress) -> Progress:
+def _begun(place: Workplace, span: date) -> bool:
+    return lanes.parent_as_of(lanes.outcomes(place.store, LIVE), span) is not None
+
+
+def ingest(place: Workplace, progress: Progress, not_before: datetime | None = None) -> Progress:
     """Turn the delivered files into an immutable, digested snapshot.
 
     Raises:
@@ -42,7 +47,7 @@ def ingest(place: Workplace, progress: Progress) -> Progress:
     """
     from widedeep.data.sources import Unreadable, conform, read_delivery
 
-    waiting = readiness(place, progress)
+    waiting = readiness(place, progress, not_before)
     if waiting:
         until = f" or wait until {waiting.until:%Y-%m-%d %H:%M} UTC" if waiting.until else ""
         raise OrderError(f"span {progress.span}: {waiting.reason}. Deliver it{until}, then run again.")

@@ -13,7 +13,7 @@ from widedeep.steps.chain import quiet
 from widedeep.steps.judgement import dry_run, gate_after
 from widedeep.steps.release import learnt_in, outcome_of, publish, read_verdict
 from widedeep.steps.retraining import train_after
-from widedeep.steps.workplace import Workplace
+from widedeep.steps.workplace import Workplace, wanted
 
 
 def bootstrap(place: Workplace, first: date, last: date, on_step: Callable[[str], None] = quiet) -> Progress:
@@ -25,26 +25,28 @@ def bootstrap(place: Workplace, first: date, last: date, on_step: Callable[[str]
     """
     if last < first:
         raise UsageError(f"bootstrap from {first} to {last}: the last span lies before the first")
-    learnt = [outcome.span for outcome in _settled(place, first, last) if outcome.release_id]
-    if learnt:
-        return start(place, learnt[0], LIVE)
+    done = [outcome.span for outcome in _settled(place, first, last) if outcome.release_id]
+    if done:
+        return start(place, done[0], LIVE)
     runs = [_arrive(place, first + timedelta(days=i), on_step) for i in range((last - first).days + 1)]
     usable = [run for run in runs if not run.over]
     if not usable:
         raise PermanentError(
             f"bootstrap from {first} to {last}: no usable span below {place.store.url}. Deliver them, run again."
         )
-    progress = _learn(place, usable, on_step)
+    if lanes.champion(place.store, LIVE) is None:
+        _learn(place, usable, on_step)
     on_step("settle")
+    return _settle(place, runs)
+
+
+def _settle(place: Workplace, runs: list[Progress]) -> Progress:
+    """Settle the whole history, the release's own span last: its outcome says that all of it is settled."""
+    pointer, _ = wanted(lanes.champion(place.store, LIVE), "champion", "publish")
     for run in runs:
-        lanes.settle(place.store, _outcome(place, run, progress))
-    return start(place, progress.span, LIVE)
-
-
-def _outcome(place: Workplace, run: Progress, newest: Progress) -> Outcome:
-    if run.span == newest.span:
-        return outcome_of(place, newest)
-    return outcome_of(place, run) if run.over else learnt_in(place, run, newest.release)
+        if run.span != pointer.span:
+            lanes.settle(place.store, outcome_of(place, run) if run.over else learnt_in(place, run, pointer.release_id))
+    return start(place, pointer.span, LIVE)
 
 
 def _settled(place: Workplace, first: date, last: date) -> tuple[Outcome, ...]:
@@ -66,7 +68,7 @@ def _arrive(place: Workplace, span: date, on_step: Callable[[str], None]) -> Pro
     return progress if progress.over else validate(here, progress)
 
 
-def _learn(place: Workplace, usable: list[Progress], on_step: Callable[[str], None]) -> Progress:
+def _learn(place: Workplace, usable: list[Progress], on_step: Callable[[str], None]) -> None:
     history = tuple(learnt_in(place, run, None) for run in usable[:-1])
     everything = Pending(max_spans=len(usable))
     on_step("train")
@@ -80,4 +82,4 @@ def _learn(place: Workplace, usable: list[Progress], on_step: Callable[[str], No
         advice = "Nothing was settled; mend the history or the contract"
         raise PermanentError(f"bootstrap: the gate says {progress.decision}: {reasons}. {advice}.")
     on_step("publish")
-    return publish(place, progress)
+    publish(place, progress)

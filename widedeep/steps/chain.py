@@ -4,11 +4,17 @@ from collections.abc import Callable, Mapping
 from datetime import date
 
 from widedeep.artifacts import Progress
-from widedeep.steps.arrival import ingest, start, validate
-from widedeep.steps.judgement import dry_run, gate
-from widedeep.steps.release import publish, settle
-from widedeep.steps.retraining import train
+from widedeep.steps import arrival, judgement, release, retraining
+from widedeep.steps.settled import unless_settled
 from widedeep.steps.workplace import Workplace
+
+ingest = unless_settled(arrival.ingest)
+validate = unless_settled(arrival.validate)
+train = unless_settled(retraining.train)
+dry_run = unless_settled(judgement.dry_run)
+gate = unless_settled(judgement.gate)
+publish = unless_settled(release.publish)
+settle = unless_settled(release.settle)
 
 STEPS: Mapping[str, Callable[[Workplace, Progress], Progress]] = {
     "ingest": ingest,
@@ -27,7 +33,7 @@ def quiet(step: str) -> None:
 
 def run_span(place: Workplace, span: date, lane: str | None = None, on_step: Callable[[str], None] = quiet) -> Progress:
     """What a DAG run does, from a shell: all steps of one span, one after the other."""
-    progress = start(place, span, lane)
+    progress = arrival.start(place, span, lane)
     for name, step in STEPS.items():
         if not progress.over or name == "settle":
             on_step(name)

@@ -5,6 +5,7 @@ import logging
 from widedeep.artifacts import Outcome, Progress, Result, Validation, Verdict
 from widedeep.publishing import lanes, releases
 from widedeep.steps.retraining import check_order
+from widedeep.steps.settled import put_aside
 from widedeep.steps.workplace import Workplace, stored, wanted
 
 log = logging.getLogger(__name__)
@@ -41,9 +42,7 @@ def settle(place: Workplace, progress: Progress) -> Progress:
     Raises:
         OrderError: an earlier span of the lane is unsettled; nothing was written.
     """
-    if progress.result:
-        return progress
-    check_order(lanes.history(place.store, progress.lane, progress.span), progress)
+    check_order(place, lanes.history(place.store, progress.lane, progress.span), progress)
     outcome = lanes.settle(place.store, outcome_of(place, progress))
     log.info("%s: settled in lane %s: %s. %s", outcome.span, outcome.lane, outcome.result, "; ".join(outcome.reasons))
     return progress.model_copy(update={"result": outcome.result})
@@ -62,7 +61,7 @@ def outcome_of(place: Workplace, progress: Progress) -> Outcome:
         return _outcome(place, progress, "quarantined", tuple(f.message for f in validation.critical))
     verdict = read_verdict(place, progress)
     learnt = releases.load_manifest(place.store, verdict.candidate, published=False).lineage.learnt
-    outcome = _outcome(place, progress, RESULTS[verdict.decision], verdict.reasons)
+    outcome = _outcome(place, progress, RESULTS[verdict.decision], (*verdict.reasons, *put_aside(progress.set_aside)))
     return outcome.model_copy(update={"release_id": verdict.candidate, "learnt": learnt})
 
 

@@ -1,6 +1,7 @@
 """A valid snapshot becomes a candidate: warm-started from the as-of parent, trained on what is pending, staged in the store."""
 
 import logging
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from widedeep.data.contract import Pending
 from widedeep.errors import ContractError, OrderError
 from widedeep.publishing import lanes, releases, snapshots
 from widedeep.publishing.pending import Plan, plan
+from widedeep.steps.settled import put_aside
 from widedeep.steps.workplace import Workplace, wanted
 
 if TYPE_CHECKING:
@@ -29,18 +31,25 @@ def train(place: Workplace, progress: Progress) -> Progress:
         OrderError: an earlier span of the lane is unsettled; nothing was trained.
     """
     outcomes = lanes.history(place.store, progress.lane, progress.span)
-    check_order(outcomes, progress)
+    check_order(place, outcomes, progress)
     return train_after(place, progress, outcomes, place.contract.pending)
 
 
-def check_order(outcomes: tuple[Outcome, ...], progress: Progress) -> None:
+def check_order(place: Workplace, outcomes: tuple[Outcome, ...], progress: Progress) -> None:
     """Raise OrderError if a span of the lane before this one is unsettled: training would leave it out for ever."""
-    unsettled = lanes.first_unsettled(outcomes, progress.span)
+    unsettled = lanes.first_unsettled(outcomes, progress.span) or _promoted_only(place, outcomes, progress)
     if unsettled:
         raise OrderError(
             f"span {unsettled} of lane {progress.lane} is unsettled: "
             f"clear or run {unsettled} first, then this one ({progress.span})"
         )
+
+
+def _promoted_only(place: Workplace, outcomes: tuple[Outcome, ...], progress: Progress) -> date | None:
+    """The champion's span, if its run (or its bootstrap) died before it was settled."""
+    found = lanes.champion(place.store, progress.lane)
+    promoted = found[0].span if found else progress.span
+    return promoted if promoted < progress.span and promoted not in {o.span for o in outcomes} else None
 
 
 def train_after(place: Workplace, progress: Progress, outcomes: tuple[Outcome, ...], rule: Pending) -> Progress:
@@ -62,7 +71,9 @@ def train_after(place: Workplace, progress: Progress, outcomes: tuple[Outcome, .
     )
     candidate = releases.find_candidate(place.store, lineage.release_id()) or _train(place, lineage, parent)
     log.info("%s: candidate %s, child of %s", progress.span, candidate.release_id, candidate.parent or "nobody")
-    return progress.model_copy(update={"candidate": candidate})
+    for reason in put_aside(planned.set_aside):
+        log.warning("%s: %s", progress.span, reason)
+    return progress.model_copy(update={"candidate": candidate, "set_aside": planned.set_aside})
 
 
 def parent_manifest(place: Workplace, progress: Progress, outcomes: tuple[Outcome, ...]) -> Manifest | None:
