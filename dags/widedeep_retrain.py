@@ -18,9 +18,10 @@ Each day one delivered batch (a *span*) becomes a candidate model, which replace
 | a fault, say in train | success | success | failed | upstream_failed | upstream_failed | upstream_failed | failed | failed |
 
 Green means that the work was done, not that the model was promoted: the verdict and its reasons are the last line in the log of
-`gate`, and `settle` pushes the result (XCom `result`). `widedeep spans` lists them all.
+`gate`, and `settle` pushes the result (field `result` of its XCom `return_value`). `widedeep spans` lists them all.
 
-**While the delivery is late** `ingest` is *deferred*: it holds no worker, and gives up at the contract's deadline ("no data").
+**While the delivery is late** `ingest` is *deferred*: it holds no worker, and gives up at the contract's deadline ("no data"),
+but not within the run's first two minutes: after a pause, the job that delivers starts at the same moment.
 
 **After a fault** mend what the failed task's log names, then clear that task with *Downstream*. Every step finds what it
 already did, so nothing is done or published twice.

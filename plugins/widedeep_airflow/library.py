@@ -1,4 +1,4 @@
-"""How a task enters the library: one workplace per task, and a permanent fault is never retried."""
+"""How a task enters the library: one workplace per task, and a fault that a retry can't mend is never retried."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from widedeep.errors import PermanentError
+from widedeep.errors import PermanentError, StaleError
 from widedeep_airflow.spans import actor
 
 if TYPE_CHECKING:
@@ -19,11 +19,16 @@ if TYPE_CHECKING:
 
 @contextmanager
 def permanent_faults_fail_at_once() -> Iterator[None]:
-    """Turn a PermanentError into Airflow's "do not retry". Everything else propagates and is retried with back-off."""
+    """Turn a PermanentError into Airflow's "do not retry". Everything else propagates and is retried with back-off.
+
+    A StaleError too: a retry would come with the same verdict, and only the gate can decide again.
+    """
     try:
         yield
     except PermanentError as error:
         raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+    except StaleError as error:
+        raise AirflowFailException(f"StaleError: {error} To decide again, clear gate with Downstream.") from error
 
 
 @contextmanager

@@ -14,12 +14,9 @@ STEPS = ("ingest", "validate", "train", "dry_run", "gate", "publish")
 
 def added(before: Progress | None, after: Progress) -> dict[str, Any]:
     """The fields of `after` that `before` lacks or has otherwise, as JSON."""
-    filled = after.model_dump(mode="json")
-    known = (
-        {name: field.default for name, field in Progress.model_fields.items()}
-        if before is None
-        else before.model_dump(mode="json")
-    )
+    if before is None:
+        return after.model_dump(mode="json", exclude_defaults=True)
+    filled, known = after.model_dump(mode="json"), before.model_dump(mode="json")
     return {name: value for name, value in filled.items() if value != known[name]}
 
 

@@ -19,19 +19,21 @@ class DeliveryTrigger(BaseTrigger):
     """Fires when `readiness` says that `ingest` may go on: the data are there, or the deadline has passed.
 
     Nothing is kept between polls, so a triggerer that restarts goes on where it was. While the store does not answer, it waits
-    on, but not beyond `until` (ISO time; None: there is no deadline): then `ingest` itself meets the fault, and is retried or
-    failed like every task.
+    on, but not beyond `until` (None: there is no deadline): then `ingest` itself meets the fault, and is retried or failed like
+    every task. `until` and `not_before`, which `readiness` is asked with, are ISO times.
     """
 
-    def __init__(self, span: str, lane: str, until: str | None = None, poll_s: float = 5.0):
+    def __init__(self, span: str, lane: str, until: str | None = None, poll_s: float = 5.0, not_before: str | None = None):
         super().__init__()  # type: ignore[no-untyped-call]
         self.span = span
         self.lane = lane
         self.until = until
         self.poll_s = poll_s
+        self.not_before = not_before
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        arguments = {"span": self.span, "lane": self.lane, "until": self.until, "poll_s": self.poll_s}
+        names = ("span", "lane", "until", "poll_s", "not_before")
+        arguments = {name: getattr(self, name) for name in names}
         return f"{__name__}.{type(self).__name__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -57,4 +59,6 @@ class DeliveryTrigger(BaseTrigger):
         from widedeep import steps  # here, in the thread: the event loop must not wait for it
 
         with steps.open_workplace(os.environ, actor="airflow:triggerer") as place:
-            return steps.readiness(place, Progress(span=date.fromisoformat(self.span), lane=self.lane))
+            progress = Progress(span=date.fromisoformat(self.span), lane=self.lane)
+            not_before = datetime.fromisoformat(self.not_before) if self.not_before else None
+            return steps.readiness(place, progress, not_before)

@@ -32,6 +32,7 @@ SAMPLE = {"WIDEDEEP_SAMPLE": "/nowhere", "WIDEDEEP_START_DATE": "2025-12-24"}
 STAND_IN_RUNS: dict[str, dict[str, Any]] = {
     **{row: {"logical_date": None, "conf": {"span": day}} for row, day in DAYS.items()},
     "no span can be told": {"logical_date": None},
+    "settled meanwhile": {"logical_date": None, "conf": {"span": "2026-01-12"}},
     "late": {"logical_date": None, "conf": {"span": "2026-01-11"}},
     "scheduled": {"logical_date": "2026-01-02"},
     "bootstrap": {"dag_id": "widedeep_bootstrap", "logical_date": None, "conf": {"from": "2025-12-01", "to": "2025-12-08"}},

@@ -44,7 +44,7 @@ def _hurry(dag) -> None:
     for task in dag.tasks:
         task.retry_delay, task.retry_exponential_backoff = timedelta(0), 0
         if hasattr(task, "poll_s"):
-            task.poll_s = 0.01
+            task.poll_s, task.grace = 0.01, timedelta(0)
 
 
 def _load(dag_id: str):

@@ -46,6 +46,12 @@ def test_a_late_delivery_defers_ingest_until_it_is_there_and_then_the_run_goes_o
     assert "2026-01-11: waits: no answer" in printed, "a store that fails while the run waits must not end the wait"
 
 
+def test_a_run_whose_span_is_settled_meanwhile_trains_and_publishes_nothing_and_is_green(stand_in: tuple[Runs, str]) -> None:
+    run = stand_in[0]["settled meanwhile"]
+    assert {task for task, (state, _) in run["tasks"].items() if state == "skipped"} == {"train", "dry_run", "gate", "publish"}
+    assert (run["state"], run["xcoms"]["settle"]) == ("success", {"result": "promoted"})
+
+
 def test_a_skipped_step_says_why(stand_in: tuple[Runs, str]) -> None:
     reasons = set(re.findall(r"nothing to do: ([^\n]*?) *(?:\'|$)", stand_in[1], re.MULTILINE))
     assert {"quarantined", "nothing was delivered until the deadline", "settled already (promoted)"} <= reasons

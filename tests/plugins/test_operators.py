@@ -11,9 +11,10 @@ from widedeep_airflow.operators import IngestOperator, SettleOperator, StepOpera
 
 from widedeep import steps
 from widedeep.artifacts import Progress, Waiting
-from widedeep.errors import IntegrityError, StoreUnavailableError
+from widedeep.errors import IntegrityError, StaleError, StoreUnavailableError
 
 SPAN = date(2026, 1, 2)
+STARTED_AT = datetime(2026, 1, 9, 12, tzinfo=UTC)
 STARTED = Progress(span=SPAN, lane="live")
 INGESTED = {"span": "2026-01-02", "lane": "live"}
 SIX = ("ingest", "validate", "train", "dry_run", "gate", "publish")
@@ -28,7 +29,7 @@ def context(fake_task):
         return {
             "ti": fake_task(xcoms or {"ingest": INGESTED}, states or FINE),
             "params": {"span": "2026-01-02", "lane": None} | params,
-            "dag_run": SimpleNamespace(dag_id="widedeep_retrain"),
+            "dag_run": SimpleNamespace(dag_id="widedeep_retrain", start_date=STARTED_AT),
             "run_id": "scheduled__1",
         }
 
@@ -67,6 +68,18 @@ def test_a_permanent_fault_is_not_retried_and_keeps_its_words(context, library):
         StepOperator(step="train").execute(context())
 
 
+def test_a_stale_verdict_is_not_retried_and_the_text_says_which_task_decides_again(context, library):
+    library("publish", failing(StaleError("lane 'live': the champion changed.")))
+    with pytest.raises(AirflowFailException, match=r"StaleError: .* changed\. To decide again, clear gate with Downstream"):
+        StepOperator(step="publish").execute(context())
+
+
+def test_a_step_whose_span_was_settled_meanwhile_is_skipped_and_says_so(context, library):
+    library("train", lambda _, progress: progress.model_copy(update={"result": "promoted"}))
+    with pytest.raises(AirflowSkipException, match=r"2026-01-02: nothing to do: settled already \(promoted\)"):
+        StepOperator(step="train").execute(context())
+
+
 @pytest.mark.parametrize("fault", [StoreUnavailableError("no answer"), OSError("a defect")])
 def test_any_other_fault_goes_to_airflow_as_it_is(context, library, fault):
     library("train", failing(fault))
@@ -81,7 +94,7 @@ def test_a_step_of_a_span_that_is_over_is_skipped_without_being_called(context, 
 
 
 def test_ingest_resolves_the_lane_that_the_run_asks_for(context, library):
-    library("ingest", lambda _, progress: progress)
+    library("ingest", lambda _, progress, __: progress)
     assert IngestOperator(task_id="ingest").execute(context(lane="replay"))["lane"] == "replay"
 
 
@@ -104,8 +117,23 @@ def test_ingest_waits_in_the_triggerer_bounded_by_the_deadline_or_by_a_week(cont
     assert deferred.value.method_name == "resume"
 
 
+def test_a_delivery_counts_as_missing_two_minutes_after_the_run_s_start_at_the_earliest(context, library):
+    asked = []
+    library("readiness", lambda _, __, not_before: asked.append(not_before))
+    library("ingest", lambda _, progress, not_before: asked.append(not_before) or progress)
+    IngestOperator(task_id="ingest").execute(context())
+    assert asked == [datetime(2026, 1, 9, 12, 2, tzinfo=UTC)] * 2
+
+
+def test_the_trigger_waits_by_the_same_clock_as_ingest(context, library):
+    library("readiness", lambda *_: Waiting(span=SPAN, reason="nothing is delivered yet", until=None))
+    with pytest.raises(TaskDeferred) as deferred:
+        IngestOperator(task_id="ingest").execute(context())
+    assert deferred.value.trigger.serialize()[1]["not_before"] == "2026-01-09T12:02:00+00:00"
+
+
 def test_ingest_looks_again_when_the_trigger_has_fired(context, library):
-    library("ingest", lambda _, progress: progress.model_copy(update={"no_data": "too late"}))
+    library("ingest", lambda _, progress, __: progress.model_copy(update={"no_data": "too late"}))
     assert IngestOperator(task_id="ingest").resume(context(), {"span": "2026-01-02"}) == INGESTED | {"no_data": "too late"}
 
 

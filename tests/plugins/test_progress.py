@@ -37,6 +37,7 @@ FIELDS = st.fixed_dictionaries(
         "verdict": st.text(max_size=9),
         "decision": st.sampled_from(["promote", "hold", "reject"]),
         "release": st.just(RELEASE),
+        "set_aside": st.lists(st.dates(), max_size=2).map(tuple),
         "result": st.sampled_from(["promoted", "no data"]),
     },
 )

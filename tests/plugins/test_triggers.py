@@ -13,6 +13,7 @@ from widedeep.artifacts import Waiting
 from widedeep.errors import SettingsError, StoreUnavailableError
 
 LATER, EARLIER = "2099-01-01T00:00:00+00:00", "2000-01-01T00:00:00+00:00"
+NOT_BEFORE = "2026-01-09T00:00:00+00:00"
 WAITING = Waiting(span=date(2026, 1, 2), reason="nothing is delivered yet", until=datetime(2099, 1, 1, tzinfo=UTC))
 LIMIT_S = 30
 
@@ -26,8 +27,8 @@ def answers(monkeypatch):
     def open_workplace(environment, *, actor):
         yield actor
 
-    def readiness(place, progress):
-        assert (progress.span, progress.lane) == (date(2026, 1, 2), "live")
+    def readiness(place, progress, not_before):
+        assert (progress.span, progress.lane, not_before) == (date(2026, 1, 2), "live", datetime(2026, 1, 9, tzinfo=UTC))
         answer = queue.pop(0) if len(queue) > 1 else queue[0]
         if isinstance(answer, Exception):
             raise answer
@@ -39,7 +40,7 @@ def answers(monkeypatch):
 
 
 def trigger(until=LATER):
-    return DeliveryTrigger("2026-01-02", "live", until, poll_s=0.001)
+    return DeliveryTrigger("2026-01-02", "live", until, poll_s=0.001, not_before=NOT_BEFORE)
 
 
 def fire(waiter):
@@ -117,9 +118,10 @@ def test_a_stored_trigger_comes_back_as_it_was():
     module, _, name = path.rpartition(".")
     again = getattr(importlib.import_module(module), name)(**arguments)
     assert again.serialize() == (path, arguments)
-    assert arguments == {"span": "2026-01-02", "lane": "live", "until": LATER, "poll_s": 0.001}
+    assert arguments == {"span": "2026-01-02", "lane": "live", "until": LATER, "poll_s": 0.001, "not_before": NOT_BEFORE}
 
 
 def test_a_trigger_that_the_first_version_stored_can_still_be_loaded():
     # Stored triggers outlive an upgrade: these arguments stay, and every new one has a default.
+    assert DeliveryTrigger(span="2026-01-02", lane="live").not_before is None
     assert DeliveryTrigger(span="2026-01-02", lane="live").serialize()[0] == "widedeep_airflow.triggers.DeliveryTrigger"
