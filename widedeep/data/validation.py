@@ -4,6 +4,7 @@ The only module that imports Great Expectations. That takes seconds, so it is im
 Its telemetry and progress bars are off, and its context lives in memory: no file is written.
 """
 
+import logging
 import math
 import os
 import re
@@ -32,6 +33,8 @@ from widedeep.data.contract import Contract
 from widedeep.data.drift import Profile
 
 __all__ = ["Assessment", "Profile", "assess"]
+
+logging.getLogger("great_expectations").setLevel(logging.WARNING)  # it tells of its temporary folders
 
 EXAMPLES = 3
 # A page of Data Docs loads styles, scripts, fonts and logos from eight other hosts. These lines stand in for them, and the
