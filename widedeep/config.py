@@ -22,16 +22,18 @@ class Settings(BaseModel):
     contract: the contract file.
     start_date: first daily span of the DAG (its `start_date`), frozen when the project is set up.
     sample: folder with the MovieLens-100k files; only the sample feed reads it.
+    feed_start: first span that the sample feed delivers; unset: `start_date`. Those before it were delivered by setup.
     history_start: first span of the history that the bootstrap learns; with it, daily runs wait for the bootstrap.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     store: str = Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$")
-    s3_endpoint: str | None = Field(default=None, pattern=r"^https?://")
+    s3_endpoint: str | None = Field(default=None, pattern=r"^https?://[^/\s]+/?$")
     contract: Path
     start_date: date | None = None
     sample: Path | None = None
+    feed_start: date | None = None
     history_start: date | None = None
 
 

@@ -79,4 +79,6 @@ def paired_difference(candidate_losses: Floats, champion_losses: Floats, users: 
 
 def _require_rows(values: Floats) -> None:
     if not len(values):
-        raise ValueError("holdout: got no rows to measure on, wanted at least one. Hold out more users, or judge without metrics.")
+        raise ValueError(
+            "holdout: got no rows to measure on, wanted at least one. Hold out more users, or judge without metrics."
+        )

@@ -1,0 +1,19 @@
+"""Settings are refused at the edge, in words, before anybody connects to anything."""
+
+import pytest
+
+from widedeep.config import load_settings
+from widedeep.errors import SettingsError
+
+GOOD = {"WIDEDEEP_STORE": "s3://widedeep", "WIDEDEEP_CONTRACT": "contract.yaml"}
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:8333", "https://s3.example.org", "http://[::1]:9000/"])
+def test_an_endpoint_is_an_address_with_a_host(endpoint):
+    assert load_settings({**GOOD, "WIDEDEEP_S3_ENDPOINT": endpoint}).s3_endpoint == endpoint
+
+
+@pytest.mark.parametrize("endpoint", ["http://", "https:///", "http:// ", "127.0.0.1:8333", "http://host/bucket"])
+def test_an_endpoint_without_a_host_or_with_a_path_is_refused(endpoint):
+    with pytest.raises(SettingsError, match="WIDEDEEP_S3_ENDPOINT"):
+        load_settings({**GOOD, "WIDEDEEP_S3_ENDPOINT": endpoint})
