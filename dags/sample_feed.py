@@ -2,7 +2,8 @@
 ### One span of the sample, each day
 
 Delivers the next week of MovieLens-100k as the span of this run's day, into `landing/`; `widedeep_retrain` of the same day waits
-for it. The feed starts after the daily spans that setup delivered. When the sample's 31 weeks are used up its task is *skipped*.
+for it. The feed starts with `WIDEDEEP_FEED_START`, the day after the spans that setup delivered. When the sample's 31 weeks are used
+up its task is *skipped*.
 The DAG exists only where `WIDEDEEP_SAMPLE` names the sample: with your own data, your own job delivers.
 """
 
@@ -11,7 +12,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, CronDataIntervalTimetable
 from widedeep_airflow.chores import FeedOperator
-from widedeep_airflow.spans import feed_start, frozen_start
+from widedeep_airflow.spans import frozen_start, midnight
 
 settings, start = frozen_start(os.environ)
 
@@ -21,7 +22,7 @@ if settings.sample is not None:
         description="Deliver one span of MovieLens-100k a day",
         doc_md=__doc__,
         schedule=CronDataIntervalTimetable("@daily", timezone="UTC"),
-        start_date=feed_start(start),
+        start_date=midnight(settings.feed_start) if settings.feed_start else start,
         catchup=True,
         max_active_runs=1,
         tags=["widedeep", "sample"],

@@ -1,7 +1,7 @@
 """Which span a run is about: its Param `span`, else the day (UTC) at which its data interval starts. Nothing is guessed."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING
 
 from widedeep.config import Settings, load_settings
@@ -9,9 +9,6 @@ from widedeep.errors import SettingsError, UsageError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-# The spans that the sample's setup delivers for catch-up; they end the day before setup, so the feed starts on setup's day.
-SAMPLE_DAILY_SPANS = 9
 
 
 def span_of(context: "Context") -> date:
@@ -58,11 +55,6 @@ def frozen_start(environment: Mapping[str, str]) -> tuple[Settings, datetime]:
             "set up, because Airflow catches up from it: set it in the environment of every Airflow process."
         )
     return settings, midnight(settings.start_date)
-
-
-def feed_start(first: datetime) -> datetime:
-    """The first span that the sample feed delivers: the one after the daily spans that setup delivered."""
-    return first + timedelta(days=SAMPLE_DAILY_SPANS)
 
 
 def midnight(span: date) -> datetime:

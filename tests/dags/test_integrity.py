@@ -25,7 +25,7 @@ Parsed = dict[str, Any]
 
 @pytest.fixture(scope="session")
 def parsed(parse: Any) -> Parsed:
-    return parse(WIDEDEEP_SAMPLE="/nowhere", WIDEDEEP_HISTORY_START="2025-12-24")
+    return parse(WIDEDEEP_SAMPLE="/nowhere", WIDEDEEP_HISTORY_START="2025-12-24", WIDEDEEP_FEED_START="2026-01-04")
 
 
 def test_the_folder_holds_three_dags_and_no_import_error(parsed: Parsed) -> None:
@@ -59,10 +59,10 @@ def test_daily_runs_catch_up_one_by_one_from_the_frozen_start(parsed: Parsed) ->
     assert retrain["start"] == "2026-01-01 00:00:00+00:00"
 
 
-def test_the_feed_starts_on_the_day_after_the_nine_daily_spans_and_catches_up(parsed: Parsed) -> None:
+def test_the_feed_starts_after_the_spans_that_setup_delivered_and_catches_up(parsed: Parsed) -> None:
     feed = parsed["dags"]["sample_feed"]
     assert {name: feed[name] for name in DAILY} == DAILY
-    assert feed["start"] == "2026-01-10 00:00:00+00:00"
+    assert feed["start"] == "2026-01-04 00:00:00+00:00"
 
 
 def test_the_bootstrap_is_started_by_hand_only_and_offers_the_history_before_the_start(parsed: Parsed) -> None:
@@ -104,6 +104,10 @@ def test_without_a_start_date_the_import_error_names_the_variable(parse: Any) ->
     assert broken["dags"] == {}
     assert all("WIDEDEEP_START_DATE is not set" in text for text in broken["errors"].values())
     assert len(broken["errors"]) == 3
+
+
+def test_a_feed_without_a_start_of_its_own_begins_with_the_daily_spans(parse: Any) -> None:
+    assert parse(WIDEDEEP_SAMPLE="/nowhere")["dags"]["sample_feed"]["start"] == "2026-01-01 00:00:00+00:00"
 
 
 def test_without_the_sample_there_is_no_feed(parse: Any) -> None:

@@ -87,6 +87,13 @@ def test_the_library_understands_the_settings(place: Place) -> None:
     assert (settings.history_start, settings.start_date) == (date(2026, 11, 6), date(2026, 11, 14))
 
 
+@pytest.mark.parametrize("daily_spans", [1, 3, 9, 23])
+def test_the_feed_delivers_from_the_day_after_the_spans_that_the_first_start_delivers(tmp_path: Path, daily_spans: int) -> None:
+    stack = create_stack(TODAY, 8080, daily_spans)
+
+    assert load_settings(environment.generated(find_place(tmp_path), stack)).feed_start == TODAY
+
+
 def test_no_telemetry_leaves_the_machine_and_everything_listens_on_loopback(place: Place) -> None:
     settings = make(place)
 

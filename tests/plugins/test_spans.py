@@ -7,10 +7,9 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from widedeep_airflow.spans import SAMPLE_DAILY_SPANS, actor, day, feed_start, frozen_start, midnight, span_of
+from widedeep_airflow.spans import actor, day, frozen_start, midnight, span_of
 
 from widedeep.errors import SettingsError, UsageError
-from widedeep.local.stack import DAILY_SPANS
 
 SETTINGS = {"WIDEDEEP_STORE": "s3://widedeep", "WIDEDEEP_CONTRACT": "contract.yaml"}
 
@@ -41,12 +40,10 @@ def test_what_is_no_date_is_refused_by_name(text):
         day(text, "Param 'from'")
 
 
-def test_the_daily_spans_begin_at_the_frozen_start_and_the_feed_after_the_nine_that_setup_delivered():
+def test_the_daily_spans_begin_at_the_frozen_start():
     settings, start = frozen_start(SETTINGS | {"WIDEDEEP_START_DATE": "2026-11-14"})
     assert settings.contract == Path("contract.yaml")
     assert start == datetime(2026, 11, 14, tzinfo=UTC)
-    assert feed_start(start) == datetime(2026, 11, 23, tzinfo=UTC)
-    assert SAMPLE_DAILY_SPANS == DAILY_SPANS
 
 
 def test_a_start_that_was_never_frozen_is_an_error_that_names_the_variable():

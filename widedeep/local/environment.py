@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 from widedeep.local.ports import HOST, port_of
@@ -28,6 +29,7 @@ def _widedeep(place: Place, stack: Stack) -> dict[str, str]:
         "WIDEDEEP_START_DATE": stack.start_date.isoformat(),
         "WIDEDEEP_HISTORY_START": stack.history[0].isoformat(),
         "WIDEDEEP_SAMPLE": str(place.sample),
+        "WIDEDEEP_FEED_START": (stack.last_delivered + timedelta(days=1)).isoformat(),
         "AWS_ACCESS_KEY_ID": stack.store_access_key,
         "AWS_SECRET_ACCESS_KEY": stack.store_secret_key,
         "AWS_DEFAULT_REGION": "us-east-1",
