@@ -2,8 +2,8 @@
 ### One span of the sample, each day
 
 Delivers the next week of MovieLens-100k as the span of this run's day, into `landing/`; `widedeep_retrain` of the same day waits
-for it. The feed starts with `WIDEDEEP_FEED_START`, the day after the spans that setup delivered. When the sample's 31 weeks are used
-up its task is *skipped*.
+for it. The feed starts with `WIDEDEEP_FEED_START`, the day after the spans that setup delivered. When the sample's 31 weeks are
+used up its task is *skipped*.
 The DAG exists only where `WIDEDEEP_SAMPLE` names the sample: with your own data, your own job delivers.
 """
 
