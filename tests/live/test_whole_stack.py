@@ -143,6 +143,22 @@ def test_a_task_s_handover_is_small(settled: dict[str, dict[str, Any]], stack: S
         assert len(json.dumps(api.get(where)["value"])) < 1024
 
 
+def test_a_run_before_its_delivery_waits_without_a_worker_and_goes_on_when_it_arrives(
+    place: Place, settled: dict[str, dict[str, Any]], stack: Stack
+) -> None:
+    assert settled
+    api, run = AirflowApi(stack), f"dags/{RETRAIN}/dagRuns/late"
+    span = (stack.last_delivered + timedelta(days=1)).isoformat()
+
+    api.trigger(RETRAIN, "late", {"span": span})
+    await_state(api, f"{run}/taskInstances/ingest", "deferred")
+    deliver = ("sample", "deliver", "--from", span, "--to", span)
+    widedeep(place, "local", "env", "--state", str(place.state), "--", COMMAND, *deliver)
+    await_state(api, run, "success")
+
+    assert in_stack(place, "spans", "--json")[-1]["span"] == span
+
+
 def test_no_plain_request_gets_in(stack: Stack) -> None:
     from widedeep.local.health import call
 
@@ -164,4 +180,12 @@ def test_after_the_stop_no_process_is_left(place: Place, stack: Stack, settled: 
 def runs(api: AirflowApi) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = api.get(f"dags/{RETRAIN}/dagRuns?limit=50")["dag_runs"]
     yesterday = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
-    return [run for run in found if run["logical_date"][:10] <= yesterday]
+    return [run for run in found if (run["logical_date"] or "9999")[:10] <= yesterday]
+
+
+def await_state(api: AirflowApi, path: str, wanted: str) -> None:
+    deadline = time.monotonic() + 120
+    while (state := api.get(path)["state"]) != wanted:
+        assert state not in {"success", "failed"}, f"{path} is {state}, wanted {wanted}"
+        assert time.monotonic() < deadline, f"{path} is {state} after 120 s, wanted {wanted}"
+        time.sleep(0.5)
