@@ -76,5 +76,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 def _rig(folder: Path) -> Iterator[Rig]:
     place = find_place(folder / "a space and a 50% sign")
-    yield Rig(place, free_base())
+    rig = Rig(place, free_base())
+    yield rig
     remove(place)
+    ports.remove_sockets(rig.base)  # those of a stack that was killed stay in /tmp

@@ -70,4 +70,4 @@ def test_a_socket_file_of_another_user_is_named(base: int, monkeypatch: pytest.M
     finally:
         path.unlink()
 
-    assert found == (ports.Busy("weed filer gRPC", base + 10_006, f"{path} of another user"),)
+    assert ports.Busy("weed filer gRPC", base + 10_006, f"{path} of another user") in found
