@@ -22,7 +22,7 @@ from widedeep.artifacts import LIVE, Outcome, Verdict
 from widedeep.data.movielens import deliveries, fetch
 from widedeep.errors import StackError
 from widedeep.local.alone import store_alone
-from widedeep.publishing import lanes
+from widedeep.publishing import lanes, layout
 from widedeep.steps import Workplace, bootstrap, deliver_sample, open_workplace, run_span
 
 HISTORY_SPANS = 4
@@ -100,7 +100,7 @@ def _deliver(place: Workplace, span: date, damage: Callable[[pa.Table], pa.Table
     ((_, rows),) = deliveries(place.settings.sample, first, [(span - first).days])
     file = io.BytesIO()
     pq.write_table(damage(rows), file)
-    place.store.create(place.contract.delivery.prefix.format(span=span) + "ratings.parquet", file.getvalue())
+    place.store.create(layout.delivery(place.contract.delivery.prefix, span) + "ratings.parquet", file.getvalue())
 
 
 def _with_ratings(rows: pa.Table, ratings: np.ndarray) -> pa.Table:

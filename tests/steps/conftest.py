@@ -13,6 +13,7 @@ import pytest
 from widedeep.artifacts import Progress
 from widedeep.config import load_settings
 from widedeep.data.contract import load_contract
+from widedeep.publishing import layout
 from widedeep.publishing.s3 import S3Store
 from widedeep.steps import Workplace, bootstrap
 
@@ -45,7 +46,7 @@ class Chain:
     def deliver(self, n: int, rows: pa.Table | None = None, *, data: bytes | None = None) -> None:
         file = io.BytesIO()
         pq.write_table(self.rows(n) if rows is None else rows, file)
-        key = self.place.contract.delivery.prefix.format(span=self.day(n)) + "rows.parquet"
+        key = layout.delivery(self.place.contract.delivery.prefix, self.day(n)) + "rows.parquet"
         assert self.place.store.create(key, data or file.getvalue())
 
 

@@ -15,7 +15,8 @@ log = logging.getLogger(__name__)
 def start(place: Workplace, span: date, lane: str | None = None) -> Progress:
     """Begin a run of a span: find its lane (third law), and whether the span is settled there already, which ends the run."""
     name = lanes.resolve_lane(place.store, span, lane_name(lane) if lane else None)
-    return settled(place, span, name) or Progress(span=span, lane=name)
+    progress = Progress(span=span, lane=name)
+    return settled(place, progress) or progress
 
 
 def readiness(place: Workplace, progress: Progress, not_before: datetime | None = None) -> Waiting | None:
@@ -31,7 +32,7 @@ def readiness(place: Workplace, progress: Progress, not_before: datetime | None 
     until = max(place.deadline(progress.span), not_before or place.deadline(progress.span))
     if place.clock() >= until or snapshots.deliveries(place.store, place.contract.delivery, progress.span):
         return None
-    where = f"{place.store.url}/{place.contract.delivery.prefix.format(span=progress.span)}"
+    where = f"{place.store.url}/{layout.delivery(place.contract.delivery.prefix, progress.span)}"
     return Waiting(span=progress.span, reason=f"nothing is delivered below {where} yet", until=until)
 
 
@@ -71,7 +72,9 @@ def validate(place: Workplace, progress: Progress) -> Progress:
     snapshot = wanted(progress.snapshot, "snapshot", "ingest")
     key = layout.validation(snapshot, place.contract.checks_digest)
     known = place.store.get(key)
-    validation = Validation.from_bytes(known.data) if known else _assess(place, progress.lane, snapshot, key)
+    validation = (
+        Validation.from_bytes(known.data, f"{place.store.url}/{key}") if known else _assess(place, progress.lane, snapshot, key)
+    )
     for finding in validation.findings:
         log.warning("%s: %s: %s", snapshot.span, finding.severity, finding.message)
     verdict = "quarantined" if validation.critical else "valid"

@@ -10,6 +10,7 @@ from widedeep.data.contract import Pending
 from widedeep.errors import ContractError, OrderError
 from widedeep.publishing import lanes, releases, snapshots
 from widedeep.publishing.pending import Plan, plan
+from widedeep.publishing.transfer import full_disk_told
 from widedeep.steps.settled import put_aside
 from widedeep.steps.workplace import Workplace, wanted
 
@@ -129,14 +130,15 @@ def _train(place: Workplace, lineage: Lineage, parent: Manifest | None) -> Candi
     parts = [(part, part_rows(place, part)) for part in lineage.learnt]
     bundle, report = train_candidate(before, parts, place.contract, lineage.seed, place.on_rows)
     folder = place.folder()
-    save_bundle(bundle, folder)
     learnt = pa.concat_tables([rows for _, rows in parts], promote_options="permissive")
-    pq.write_table(golden_rows(bundle, parts[-1][1], place.contract), folder / GOLDEN_FILE)
     known = pq.read_table(before_folder / CATALOGUE_FILE) if before_folder and (before_folder / CATALOGUE_FILE).exists() else None
     catalogue = extend_catalogue(known, learnt, place.contract)
-    if catalogue:
-        pq.write_table(catalogue, folder / CATALOGUE_FILE)
-    (folder / REPORT_FILE).write_bytes(report.to_bytes())
+    with full_disk_told(folder / "payload"):
+        save_bundle(bundle, folder)
+        pq.write_table(golden_rows(bundle, parts[-1][1], place.contract), folder / GOLDEN_FILE)
+        if catalogue:
+            pq.write_table(catalogue, folder / CATALOGUE_FILE)
+        (folder / REPORT_FILE).write_bytes(report.to_bytes())
     log.info("%s: learnt %s", lineage.span, _told(report))
     inherited = (*parent.inherited, *parent.lineage.learnt) if parent else ()
     return releases.stage(place.store, folder, lineage, inherited)
@@ -146,4 +148,5 @@ def _told(report: "TrainingReport") -> str:
     parts = ", ".join(f"{p.rows} {p.part.part} rows of {p.part.span}" for p in report.parts)
     new = report.warm_start
     grown = f"{new.new_values} new values and {new.new_crosses} new crosses"
-    return f"{parts}; {grown}; log loss before learning {report.log_loss or 0:.4f}"
+    loss = "not a number" if report.log_loss is None else f"{report.log_loss:.4f}"
+    return f"{parts}; {grown}; log loss before learning {loss}"

@@ -5,6 +5,7 @@ import logging
 from datetime import date
 
 from widedeep.errors import UsageError
+from widedeep.publishing import layout
 from widedeep.steps.workplace import Workplace
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ def deliver_sample(place: Workplace, first: date, last: date | None = None) -> t
     for span, rows in deliveries(settings.sample, settings.history_start, wanted):
         file = io.BytesIO()
         pq.write_table(rows, file)
-        key = place.contract.delivery.prefix.format(span=span) + "ratings.parquet"
+        key = layout.delivery(place.contract.delivery.prefix, span) + "ratings.parquet"
         new = place.store.create(key, file.getvalue())
         log.info("%s: %d rows %s as %s/%s", span, rows.num_rows, "delivered" if new else "were delivered", place.store.url, key)
         delivered.append(span)

@@ -25,33 +25,35 @@ def unless_settled(
 
     @wraps(step)
     def guarded(place: Workplace, progress: Progress, /, *args: P.args, **kwargs: P.kwargs) -> Progress:
-        return settled(place, progress.span, progress.lane, progress.set_aside) or step(place, progress, *args, **kwargs)
+        return settled(place, progress) or step(place, progress, *args, **kwargs)
 
     return guarded
 
 
-def settled(place: Workplace, span: date, lane: str, set_aside: tuple[date, ...] = ()) -> Progress | None:
-    """How the span was settled in the lane, or None. A promotion without an outcome is settled here."""
-    blob = place.store.get(layout.outcome(lane, span))
-    outcome = Outcome.from_bytes(blob.data) if blob else _from_pointer(place, span, lane, set_aside)
+def settled(place: Workplace, progress: Progress) -> Progress | None:
+    """The progress with how its span was settled in its lane, or None. A promotion without an outcome is settled here."""
+    key = layout.outcome(progress.lane, progress.span)
+    blob = place.store.get(key)
+    outcome = Outcome.from_bytes(blob.data, f"{place.store.url}/{key}") if blob else _from_pointer(place, progress)
     if outcome is None:
         return None
-    log.info("%s is settled in lane %s: %s", span, lane, outcome.result)
-    return Progress(span=span, lane=lane, snapshot=outcome.snapshot, release=outcome.release_id, result=outcome.result)
+    log.info("%s is settled in lane %s: %s", outcome.span, outcome.lane, outcome.result)
+    update = {"snapshot": outcome.snapshot, "release": outcome.release_id, "result": outcome.result}
+    return progress.model_copy(update=update)
 
 
-def _from_pointer(place: Workplace, span: date, lane: str, set_aside: tuple[date, ...]) -> Outcome | None:
-    found = lanes.champion(place.store, lane)
-    if found is None or found[0].span != span:
+def _from_pointer(place: Workplace, progress: Progress) -> Outcome | None:
+    found = lanes.champion(place.store, progress.lane)
+    if found is None or found[0].span != progress.span:
         return None
     pointer, _ = found
     manifest = releases.load_manifest(place.store, pointer.release_id, published=True, expected_sha256=pointer.manifest_sha256)
-    own = next(part for part in manifest.lineage.learnt if part.span == span and part.part == "train")
+    own = next(part for part in manifest.lineage.learnt if part.span == progress.span and part.part == "train")
     outcome = Outcome(
-        lane=lane,
-        span=span,
+        lane=progress.lane,
+        span=progress.span,
         result="promoted",
-        reasons=(pointer.reason, *put_aside(set_aside)),
+        reasons=(pointer.reason, *put_aside(progress.set_aside)),
         snapshot=snapshots.version(place.store, own.span, own.version),
         release_id=pointer.release_id,
         learnt=manifest.lineage.learnt,
