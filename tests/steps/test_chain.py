@@ -40,6 +40,16 @@ def test_the_first_release_is_judged_by_absolute_checks_only_and_says_so(begun):
     assert verdict.champion is None
 
 
+def test_the_same_history_in_another_store_gives_the_same_release_byte_for_byte(chain, history):
+    learnt, first = history
+    for n in range(3):
+        chain.deliver(n)
+    assert bootstrap(chain.place, chain.day(0), chain.day(2)).release == first.release
+    payload = list(learnt.keys(f"releases/{first.release}/"))
+    assert payload == list(chain.place.store.keys(f"releases/{first.release}/"))
+    assert all(learnt.get(key).data == chain.place.store.get(key).data for key in payload)
+
+
 def test_a_daily_span_warm_starts_from_the_champion_and_learns_yesterdays_held_out_rows(begun):
     begun.deliver(3)
     progress = run_span(begun.place, begun.day(3))
