@@ -109,11 +109,11 @@ def part_rows(place: Workplace, part: Part) -> "pa.Table":
 
 
 def load_release(place: Workplace, manifest: Manifest, *, optimizer: bool) -> tuple["Bundle", Path]:
-    """A release's bundle, every file verified, and the scratch folder that holds its files."""
-    from widedeep.model.bundle import load_bundle
+    """A release's bundle and the scratch folder with its files, each verified; to score, only what readers need is fetched."""
+    from widedeep.model.bundle import READER_FILES, load_bundle
 
     folder = place.folder()
-    releases.download(place.store, manifest, folder)
+    releases.download(place.store, manifest, folder, None if optimizer else READER_FILES)
     return load_bundle(folder, optimizer=optimizer), folder
 
 
