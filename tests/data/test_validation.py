@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 from datetime import date, datetime, timedelta
 
@@ -189,3 +190,21 @@ def test_great_expectations_is_silent_and_writes_no_file(contract, tmp_path, mon
     assert capfd.readouterr() == ("", "")
     assert os.environ["GX_ANALYTICS_ENABLED"] == "False"
     assert not any(name.startswith("posthog") for name in sys.modules)
+
+
+def test_great_expectations_says_nothing_in_a_log_that_listens_to_everything(request):
+    """A task's log tells the story in a line; the import alone would add hundreds."""
+    program = """
+import logging, pathlib
+from datetime import date
+logging.basicConfig(level=logging.INFO)
+from tests.contracts.shop import shop_span
+from widedeep.data.contract import load_contract
+from widedeep.data.validation import assess
+span, contract = date(2026, 1, 1), load_contract(pathlib.Path("tests/contracts/shop.yaml"))
+assess(shop_span(span), contract, span, None)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=request.config.rootpath, capture_output=True, text=True, check=True
+    )
+    assert "INFO" not in done.stdout + done.stderr

@@ -17,7 +17,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-os.environ["GX_ANALYTICS_ENABLED"] = "False"  # read while great_expectations is imported
+# Both before the import: it reads the first, and tells of hundreds of its own functions unless the second stops it.
+os.environ["GX_ANALYTICS_ENABLED"] = "False"
+logging.getLogger("great_expectations").setLevel(logging.WARNING)
 
 import great_expectations as gx
 from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
@@ -32,9 +34,9 @@ from widedeep.data.checks import Batch, Check, batches
 from widedeep.data.contract import Contract
 from widedeep.data.drift import Profile
 
-__all__ = ["Assessment", "Profile", "assess"]
+logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)  # it has a level of its own
 
-logging.getLogger("great_expectations").setLevel(logging.WARNING)  # it tells of its temporary folders
+__all__ = ["Assessment", "Profile", "assess"]
 
 EXAMPLES = 3
 # A page of Data Docs loads styles, scripts, fonts and logos from eight other hosts. These lines stand in for them, and the
