@@ -25,13 +25,14 @@ class Section(BaseModel):
 class Column(Section):
     """One delivered column.
 
-    `role` says how the model reads it; a column without a role is kept, checked and not learnt from. `of` says whose property it
-    is, so that `rank` can put a user's and an item's columns together. `range` is inclusive; `allowed` also
-    limits the items of a list. `drift_limit` is an effect size from 0 to 1 (`widedeep.data.drift`); beyond it a warning is given.
+    `role` says how the model reads it; a column without a role is kept, checked and not learnt from. `weight` is no feature: in
+    training and in the gate a row counts as that many rows. `of` says whose property it is, so that `rank` can put a user's and an
+    item's columns together. `range` is inclusive; `allowed` also limits the items of a list. `drift_limit` is an effect size from
+    0 to 1 (`widedeep.data.drift`); beyond it a warning is given.
     """
 
     type: Literal["string", "integer", "number", "boolean", "timestamp", "list"]
-    role: Literal["categorical", "multivalent", "numeric"] | None = None
+    role: Literal["categorical", "multivalent", "numeric", "weight"] | None = None
     of: Literal["user", "item", "context"] = "context"
     nullable: bool = False
     allowed: tuple[str, ...] | None = None
@@ -93,9 +94,18 @@ class AdaGrad(Section):
 
 
 class Training(Section):
+    """`negative_rate` is the share of the negatives that are learnt, beside all positives; scores stay calibrated for all rows.
+
+    `precision` is that of the deep part's matrix products; weights, optimizer state and scores are always float32. `device: auto`
+    takes a CUDA device where there is one.
+    """
+
     batch_size: int = Field(default=256, ge=1)
     seed: int = Field(default=0, ge=0)
     threads: int = Field(default=1, ge=1)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    negative_rate: float = Field(default=1.0, gt=0, le=1)
     ftrl: Ftrl = Ftrl()
     adagrad: AdaGrad = AdaGrad()
 
@@ -172,6 +182,11 @@ class Contract(Section):
     def with_role(self, role: Literal["categorical", "multivalent", "numeric"]) -> tuple[str, ...]:
         """Names of the columns with this role, sorted: the order of features in every tensor."""
         return tuple(sorted(name for name, column in self.columns.items() if column.role == role))
+
+    @property
+    def weight(self) -> str | None:
+        """Name of the column that weights the rows; None: every row counts once."""
+        return next((name for name, column in self.columns.items() if column.role == "weight"), None)
 
     @cached_property
     def training_digest(self) -> Digest:
