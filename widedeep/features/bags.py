@@ -11,18 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+Int32s = NDArray[np.int32]
 Int64s = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Bag:
-    """`flat` (N,) int64 entries; row i owns `flat[offsets[i]:offsets[i + 1]]`."""
+    """`flat` (N,) entries: int32 table rows or codes, or int64 keys of crosses; row i owns `flat[offsets[i]:offsets[i + 1]]`."""
 
-    flat: Int64s
+    flat: NDArray[Any]
     offsets: Int64s
 
     def lengths(self) -> Int64s:
@@ -58,7 +60,7 @@ def offsets_of(lengths: Int64s) -> Int64s:
 def side_by_side(bags: Sequence[Bag], rows: int) -> Bag:
     """One bag whose row i holds the entries of every bag's row i, in the order of `bags`."""
     if not bags:
-        return Bag(np.empty(0, np.int64), np.zeros(rows + 1, np.int64))
+        return Bag(np.empty(0, np.int32), np.zeros(rows + 1, np.int64))
     order = np.argsort(np.concatenate([bag.row_of() for bag in bags]), kind="stable")
     lengths = np.sum([bag.lengths() for bag in bags], axis=0)
     return Bag(np.concatenate([bag.flat for bag in bags])[order], offsets_of(lengths))

@@ -82,4 +82,4 @@ def _keys(values: pa.Array, offsets: np.ndarray) -> Keys:
     strings = encoded.dictionary.cast(pa.string())
     distinct = strings.dictionary_encode(null_encoding="encode")
     codes = distinct.indices.to_numpy()[encoded.indices.to_numpy()]
-    return Keys(distinct.dictionary, Bag(codes.astype(np.int64), offsets.astype(np.int64)))
+    return Keys(distinct.dictionary, Bag(codes, offsets.astype(np.int64)))

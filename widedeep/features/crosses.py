@@ -19,4 +19,4 @@ def cross(left: Bag, right: Bag) -> Bag:
     within = np.arange(offsets[-1]) - offsets[row]
     a = left.flat[left.offsets[row] + within // n_right[row]]
     b = right.flat[right.offsets[row] + within % n_right[row]]
-    return Bag((a << _SHIFT) | b, offsets).where((a >= 0) & (b >= 0))
+    return Bag((a.astype(np.int64) << _SHIFT) | b, offsets).where((a >= 0) & (b >= 0))

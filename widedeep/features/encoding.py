@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from widedeep.artifacts import Value
 from widedeep.data.contract import Contract
 from widedeep.errors import ContractError
-from widedeep.features.bags import Bag, Int64s, side_by_side
+from widedeep.features.bags import Bag, Int32s, Int64s, side_by_side
 from widedeep.features.columns import Features, cross_name, read_column
 from widedeep.features.growth import Vocabularies, keys_of, pairs_of, value_rows
 from widedeep.features.quantiles import Quantiles, transform
@@ -25,20 +25,22 @@ from widedeep.features.quantiles import Quantiles, transform
 class EncodedBatch:
     """Rows as the model reads them.
 
-    rows: (B, F) int64 rows of the embedding table, one per categorical feature.
-    bags: M bags of rows of the embedding table.
+    rows: (B, F) int32 rows of the embedding table, one per categorical feature.
+    bags: M bags of int32 rows of the embedding table.
     dense: (B, 2K) float32 quantiles and missing indicators.
-    wide: one bag of the wide part's rows: a value's own row, or V plus a cross's row.
+    wide: one bag of the wide part's int32 rows: a value's own row, or V plus a cross's row.
     labels: (B,) float32 0 or 1; None when serving.
     sizes: (V, C) of the vocabularies that encoded it.
+    weights: (B,) float32, as how many rows each counts; None where each counts once.
     """
 
-    rows: Int64s
+    rows: Int32s
     bags: tuple[Bag, ...]
     dense: NDArray[np.float32]
     wide: Bag
     labels: NDArray[np.float32] | None
     sizes: tuple[int, int]
+    weights: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -48,14 +50,16 @@ class EncodedBatch:
         labels = None if self.labels is None else self.labels[start:stop]
         bags = tuple(bag.slice(start, stop) for bag in self.bags)
         wide = self.wide.slice(start, stop)
-        return EncodedBatch(self.rows[start:stop], bags, self.dense[start:stop], wide, labels, self.sizes)
+        weights = None if self.weights is None else self.weights[start:stop]
+        return EncodedBatch(self.rows[start:stop], bags, self.dense[start:stop], wide, labels, self.sizes, weights)
 
     def take(self, order: Int64s | range) -> EncodedBatch:
         """The rows of `order`, in that order."""
         index = np.asarray(order, np.int64)
         labels = None if self.labels is None else self.labels[index]
+        weights = None if self.weights is None else self.weights[index]
         bags = tuple(bag.take(index) for bag in self.bags)
-        return EncodedBatch(self.rows[index], bags, self.dense[index], self.wide.take(index), labels, self.sizes)
+        return EncodedBatch(self.rows[index], bags, self.dense[index], self.wide.take(index), labels, self.sizes, weights)
 
 
 class Coverage(Value):
@@ -77,7 +81,7 @@ def encode(table: pa.Table, vocabularies: Vocabularies, quantiles: Quantiles, co
     known = value_rows(vocabularies.values, keys_of(table, features))
     crosses = [_cross_rows(vocabularies, cross_name(sides), keys) for sides, keys in pairs_of(known, features).items()]
     oov = vocabularies.values.oov_rows()
-    rows = {name: Bag(np.where(bag.flat < 0, oov[name], bag.flat), bag.offsets) for name, bag in known.items()}
+    rows = {name: Bag(np.where(bag.flat < 0, np.int32(oov[name]), bag.flat), bag.offsets) for name, bag in known.items()}
     has_labels = contract.label.column in table.column_names
     return EncodedBatch(
         rows=_columns([rows[name].flat for name in features.categorical], table.num_rows),
@@ -86,6 +90,7 @@ def encode(table: pa.Table, vocabularies: Vocabularies, quantiles: Quantiles, co
         wide=side_by_side([*rows.values(), *crosses], table.num_rows),
         labels=labels(table, contract) if has_labels else None,
         sizes=(len(vocabularies.values), len(vocabularies.crosses)),
+        weights=weights(table, contract),
     )
 
 
@@ -107,6 +112,25 @@ def labels(table: pa.Table, contract: Contract) -> NDArray[np.float32]:
     return values
 
 
+def weights(table: pa.Table, contract: Contract) -> NDArray[np.float32] | None:
+    """(B,) float32: as how many rows each counts; None where the contract or the rows have no weight column.
+
+    A row without a weight counts once: its span was delivered before the contract had one, else validation had stopped it.
+
+    Raises:
+        ContractError: a weight is negative or infinite.
+    """
+    if contract.weight is None or contract.weight not in table.column_names:
+        return None
+    values: NDArray[np.float32] = pc.fill_null(read_column(table, contract.weight).cast(pa.float32()), 1.0).to_numpy()
+    if bad := int((~np.isfinite(values) | (values < 0)).sum()):
+        raise ContractError(
+            f"weight {contract.weight!r}: {bad} of {len(values)} are negative or infinite, wanted numbers from 0 on. "
+            "Their span was validated before the column had this role; take the role away until that span is settled."
+        )
+    return values
+
+
 def coverage(encoded: EncodedBatch, vocabularies: Vocabularies) -> Coverage:
     """How much of these rows the vocabularies know."""
     entries = np.concatenate([encoded.rows.ravel(), *(bag.flat for bag in encoded.bags)])
@@ -121,11 +145,11 @@ def coverage(encoded: EncodedBatch, vocabularies: Vocabularies) -> Coverage:
 
 def _cross_rows(vocabularies: Vocabularies, name: str, keys: Bag) -> Bag:
     rows = vocabularies.crosses.lookup(name, pa.array(keys.flat, pa.int64()))
-    return Bag(rows + len(vocabularies.values), keys.offsets).where(rows >= 0)
+    return Bag(rows + np.int32(len(vocabularies.values)), keys.offsets).where(rows >= 0)
 
 
-def _columns(columns: list[Int64s], rows: int) -> Int64s:
-    return np.stack(columns, axis=1) if columns else np.empty((rows, 0), np.int64)
+def _columns(columns: list[Int32s], rows: int) -> Int32s:
+    return np.stack(columns, axis=1) if columns else np.empty((rows, 0), np.int32)
 
 
 def _pair_count(encoded: EncodedBatch, features: Features, sides: tuple[str, str]) -> int:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from widedeep.errors import IntegrityError
-from widedeep.features.bags import Int64s
+from widedeep.features.bags import Int32s, Int64s
 
 VALUE_KEY, CROSS_KEY = pa.string(), pa.int64()
 
@@ -55,13 +55,13 @@ class Vocabulary:
     def __len__(self) -> int:
         return int(self.rows.num_rows)
 
-    def lookup(self, feature: str, keys: pa.Array) -> Int64s:
-        """(N,) int64 row of each key, -1 where it has none."""
+    def lookup(self, feature: str, keys: pa.Array) -> Int32s:
+        """(N,) int32 row of each key, -1 where it has none."""
         if feature not in self._rows_by_feature:
-            return np.full(len(keys), -1, np.int64)
+            return np.full(len(keys), -1, np.int32)
         known, rows = self._rows_by_feature[feature]
         found = pc.index_in(keys, value_set=known).fill_null(-1).to_numpy()
-        return np.where(found >= 0, rows[found], -1)
+        return np.where(found >= 0, rows[found], np.int32(-1))
 
     def oov_rows(self) -> dict[str, int]:
         """Each feature's OOV row."""
@@ -69,11 +69,13 @@ class Vocabulary:
         return dict(zip(self.rows["feature"].take(rows).to_pylist(), rows.tolist(), strict=True))
 
     @cached_property
-    def _rows_by_feature(self) -> dict[str, tuple[pa.Array, Int64s]]:
+    def _rows_by_feature(self) -> dict[str, tuple[pa.Array, Int32s]]:
         features = self.rows["feature"].combine_chunks().dictionary_encode()
         codes, oov = features.indices.to_numpy(), self.rows["oov"].to_numpy()
         keys = self.rows["key"].combine_chunks()
-        places = {name: np.flatnonzero((codes == i) & ~oov) for i, name in enumerate(features.dictionary.to_pylist())}
+        places = {
+            name: np.flatnonzero((codes == i) & ~oov).astype(np.int32) for i, name in enumerate(features.dictionary.to_pylist())
+        }
         return {name: (keys.take(pa.array(rows)), rows) for name, rows in places.items() if len(rows)}
 
     def with_oov(self, features: Iterable[str], span: date) -> Vocabulary:
