@@ -195,6 +195,7 @@ class DryRunReport(Value):
 class MetricReport(Value):
     """Quality of one model on one holdout: log loss in nats per row, `ne` normalised entropy, `calibration` Σp/Σy.
 
+    All but the counts are weighted where the contract has a weight column; rows of weight 0 are left out.
     `ne` and `auc` are None where only one class occurs, `calibration` where nothing is positive.
     """
 

@@ -16,6 +16,7 @@ from widedeep.data import facts
 from widedeep.data.contract import Column, Contract
 from widedeep.data.drift import Profile, largest_move
 
+LARGEST_WEIGHT = 3.4e38  # weights are learnt as 32-bit numbers; above this they are infinite
 DUPLICATES_TOLERATED = 0.01  # a file delivered twice makes a share of 0.5; a double click is rare
 
 Severity = Literal["critical", "warning"]
@@ -98,9 +99,12 @@ def _value_checks(table: pa.Table, contract: Contract, name: str, spec: Column) 
             {"min_value": low, "max_value": high},
             f"lie outside {low:g}..{high:g}",
         )
-    elif spec.type == "number":
+    elif spec.type == "number" and spec.role != "weight":
         finite = {"min_value": -sys.float_info.max, "max_value": sys.float_info.max}
         yield _values("range", name, "ExpectColumnValuesToBeBetween", finite, "are infinite")
+    if spec.role == "weight":
+        possible = {"min_value": 0, "max_value": LARGEST_WEIGHT}
+        yield _values("weight", name, "ExpectColumnValuesToBeBetween", possible, "are negative or infinite, as no weight may be")
     if name == contract.label.column and spec.type != "boolean" and contract.label.at_least is None:
         yield _values("label", name, "ExpectColumnValuesToBeInSet", {"value_set": [0, 1]}, "are neither 0 nor 1, as a label is")
 

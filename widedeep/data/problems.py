@@ -14,6 +14,7 @@ TYPES_OF_ROLE = {
     "categorical": {"string", "integer", "boolean"},
     "multivalent": {"list"},
     "numeric": {"integer", "number", "boolean"},
+    "weight": {"integer", "number"},
 }
 TYPES_OF_CHECK = {"allowed": {"string", "list"}, "range": {"integer", "number"}}
 TYPES_OF_KEY = {"user": ("string", "integer"), "time": ("timestamp",), "label.column": ("boolean", "integer", "number")}
@@ -37,7 +38,8 @@ def field_problem(problem: ErrorDetails, root: type[BaseModel]) -> str:
 def disagreements(document: Mapping[str, Any]) -> list[str]:
     """Names that lead nowhere, roles that don't suit their columns, limits the wrong way round. Skips odd shapes."""
     columns = {str(name): _mapping(spec) for name, spec in _mapping(document.get("columns")).items()}
-    found = [*_dangling(document, columns), *_keys(document, columns), *_crosses(document, columns), *_limits(document)]
+    found = [*_dangling(document, columns), *_keys(document, columns), *_crosses(document, columns), *_weights(columns)]
+    found.extend(_limits(document))
     for name, spec in columns.items():
         found.extend(_column(name, spec))
     return found
@@ -77,7 +79,7 @@ def _keys(document: Mapping[str, Any], columns: Mapping[str, Any]) -> Iterator[s
         yield f"columns.{label}.role: it is the label, and the model would read its own answer: take `role` away"
     if _mapping(columns.get(label)).get("type") == "boolean" and _at(document, "label.at_least") is not None:
         yield f"label.at_least: column {label!r} is boolean already: take `at_least` away"
-    if columns and not any(spec.get("role") for spec in columns.values()):
+    if columns and all(spec.get("role") in (None, "weight") for spec in columns.values()):
         yield "columns: none has a role, so there is nothing to learn from; give features `role: categorical`"
 
 
@@ -102,6 +104,15 @@ def _crosses(document: Mapping[str, Any], columns: Mapping[str, Any]) -> Iterato
         if sides and sides in seen:
             yield f"crosses.{i}.of: {sides} stands there twice: take one away"
         seen.append(sides)
+
+
+def _weights(columns: Mapping[str, Any]) -> Iterator[str]:
+    names = [name for name, spec in columns.items() if spec.get("role") == "weight"]
+    for name in names[1:]:
+        yield f"columns.{name}.role: weight is the role of {names[0]!r} already: a row has one weight; take one away"
+    for name in names:
+        if columns[name].get("nullable"):
+            yield f"columns.{name}.nullable: it is the weight, which must be known for every row: take `nullable` away"
 
 
 def _limits(document: Mapping[str, Any]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from widedeep.artifacts import Candidate, DryRunReport, Manifest, Outcome, Part, Progress, Verdict, canonical_json, sha256
-from widedeep.data.contract import Pending
+from widedeep.data.contract import Contract, Pending
 from widedeep.errors import PermanentError, UnknownOutcomeError
 from widedeep.publishing import lanes, layout, releases
 from widedeep.steps.retraining import load_release, parent_manifest, part_rows, plan_after
@@ -105,6 +105,7 @@ def _judged(
         champion.content_digest() if champion else None,
         [part.model_dump(mode="json") for part in holdout],
         place.contract.gate.model_dump(mode="json"),
+        place.contract.weight,
     ]
     return sha256(canonical_json(judged))
 
@@ -122,6 +123,7 @@ def _judge(
 
     limits, theirs = place.contract.gate, Comparison.unscored(champion)
     rows = pa.concat_tables([part_rows(place, part) for part in holdout], promote_options="permissive")
+    rows, w = _counted(rows, place.contract)
     if rehearsal.failures or rows.num_rows == 0:
         return decide(candidate, None, rehearsal, theirs, holdout, limits)
     y = labels(rows, place.contract).astype("float64")
@@ -132,9 +134,22 @@ def _judge(
         return decide(candidate, None, rehearsal.model_copy(update={"failures": (failure,)}), theirs, holdout, limits)
     if champion and theirs:
         p0 = _scores(place, champion, rows)
-        difference = paired_difference(row_losses(y, p), row_losses(y, p0), users, limits.confidence)
-        theirs = replace(theirs, metrics=measure(y, p0, users), difference=difference)
-    return decide(candidate, measure(y, p, users), rehearsal, theirs, holdout, limits)
+        difference = paired_difference(row_losses(y, p), row_losses(y, p0), users, limits.confidence, w)
+        theirs = replace(theirs, metrics=measure(y, p0, users, w), difference=difference)
+    return decide(candidate, measure(y, p, users, w), rehearsal, theirs, holdout, limits)
+
+
+def _counted(rows: "pa.Table", contract: Contract) -> "tuple[pa.Table, NDArray[np.float64]]":
+    """The rows that count, and as how many each does: a row of weight 0 is as good as not there."""
+    import numpy as np
+    import pyarrow as pa
+
+    from widedeep.features.encoding import weights
+
+    w = weights(rows, contract)
+    if w is None:
+        return rows, np.ones(rows.num_rows)
+    return rows.filter(pa.array(w > 0)), w[w > 0].astype(np.float64)
 
 
 def _scores(place: Workplace, manifest: Manifest, rows: "pa.Table") -> "NDArray[np.float64]":

@@ -68,7 +68,7 @@ def train_after(place: Workplace, progress: Progress, outcomes: tuple[Outcome, .
         contract_digest=contract.training_digest,
         source_digest=source_digest(),
         seed=contract.training.seed,
-        profile=numeric_profile(contract.training.threads),
+        profile=numeric_profile(contract.training),
     )
     candidate = releases.find_candidate(place.store, lineage.release_id()) or _train(place, lineage, parent)
     log.info("%s: candidate %s, child of %s", progress.span, candidate.release_id, candidate.parent or "nobody")
@@ -145,8 +145,12 @@ def _train(place: Workplace, lineage: Lineage, parent: Manifest | None) -> Candi
 
 
 def _told(report: "TrainingReport") -> str:
-    parts = ", ".join(f"{p.rows} {p.part.part} rows of {p.part.span}" for p in report.parts)
+    parts = ", ".join(f"{p.rows} {p.part.part} rows of {p.part.span}" + _left_out(p.left_out) for p in report.parts)
     new = report.warm_start
     grown = f"{new.new_values} new values and {new.new_crosses} new crosses"
     loss = "not a number" if report.log_loss is None else f"{report.log_loss:.4f}"
     return f"{parts}; {grown}; log loss before learning {loss}"
+
+
+def _left_out(negatives: int) -> str:
+    return f" (sampling left out {negatives} negatives)" if negatives else ""

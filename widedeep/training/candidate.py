@@ -12,11 +12,12 @@ import pyarrow as pa
 from widedeep.artifacts import Part, Value
 from widedeep.data.contract import Contract
 from widedeep.features.columns import Features
-from widedeep.features.encoding import Coverage, coverage, encode
+from widedeep.features.encoding import Coverage, EncodedBatch, coverage, encode
 from widedeep.features.growth import Vocabularies, grow
 from widedeep.features.quantiles import Quantiles, drift, fit
 from widedeep.model.bundle import Bundle
 from widedeep.training.loop import retrain
+from widedeep.training.sampling import sampled
 from widedeep.training.warm_start import WarmStartReport, warm_start
 
 Tables = Sequence[tuple[Part, pa.Table]]
@@ -26,13 +27,17 @@ OnProgress = Callable[[int, int], None]
 class PartReport(Value):
     """One part as it was learnt.
 
-    log_loss: progressive, each row predicted before it was learnt; None without rows, or if the model diverged.
+    rows: how many were learnt.
+    left_out: negatives that sampling left out; nothing below speaks of them.
+    log_loss: progressive, each row predicted before it was learnt, as the loss sees it: a mean weighted by the rows' weights, at
+        the label rate after sampling. None without rows, or if the model diverged.
     coverage: what the parent's vocabularies knew of it.
     drift: how far its numeric features are from uniform over the frozen quantiles.
     """
 
     part: Part
     rows: int
+    left_out: int
     log_loss: float | None
     coverage: Coverage
     drift: dict[str, float]
@@ -51,24 +56,29 @@ class TrainingReport(Value):
 def train_candidate(
     parent: Bundle | None, parts: Tables, contract: Contract, seed: int, on_progress: OnProgress
 ) -> tuple[Bundle, TrainingReport]:
-    """Grow, warm-start, and learn each part once, in date order. `on_progress(rows learnt, rows in all)` hears of each batch.
+    """Sample, grow, warm-start, and learn each part once, in date order.
+
+    `on_progress(rows learnt, rows in all)` hears of the start and of each batch.
 
     Raises:
         ContractError: rows lack a column that the contract names, or a label.
         UsageError: the parent was loaded to score, without its optimizer's state.
     """
-    ordered = sorted(parts, key=lambda item: (item[0].span, item[0].part, item[0].digest))
+    delivered = sorted(parts, key=lambda item: (item[0].span, item[0].part, item[0].digest))
+    ordered = [(part, sampled(table, contract, part, seed)) for part, table in delivered]
     vocabularies, quantiles = _prepared(parent, ordered, contract)
     bundle, warm = warm_start(parent, vocabularies, quantiles, contract, seed)
     meter = _Meter(sum(table.num_rows for _, table in ordered), on_progress)
     reports = []
-    for part, table in ordered:
-        meter.start_part()
+    for (part, table), (_, whole) in zip(ordered, delivered, strict=True):
         encoded = encode(table, vocabularies, quantiles, contract)
+        meter.start_part(encoded)
         bundle = retrain(bundle, encoded, contract.training, _shuffle_seed(seed, part), meter.hear)
         known, drifted = _coverage(parent, table, contract, part), drift(quantiles, table, vocabularies.features.numeric)
-        reports.append(PartReport(part=part, rows=len(encoded), log_loss=meter.part_loss(), coverage=known, drift=drifted))
-    loss = _mean(math.fsum(meter.losses), meter.rows)
+        left_out = whole.num_rows - len(encoded)
+        loss = meter.part_loss()
+        reports.append(PartReport(part=part, rows=len(encoded), left_out=left_out, log_loss=loss, coverage=known, drift=drifted))
+    loss = meter.loss()
     return bundle, TrainingReport(rows=meter.rows, steps=len(meter.losses), log_loss=loss, warm_start=warm, parts=tuple(reports))
 
 
@@ -98,15 +108,17 @@ def _shuffle_seed(seed: int, part: Part) -> int:
 
 
 class _Meter:
-    """Counts rows and progressive losses as they come in."""
+    """Counts rows, their weight and their progressive losses as they come in."""
 
     def __init__(self, total: int, on_progress: OnProgress) -> None:
         self.rows, self.losses = 0, list[float]()
+        self._weights = list[float]()
         self._total, self._on_progress = total, on_progress
-        self.start_part()
+        on_progress(0, total)
 
-    def start_part(self) -> None:
-        self._start = self.rows, len(self.losses)
+    def start_part(self, encoded: EncodedBatch) -> None:
+        self._start = len(self.losses)
+        self._weights.append(len(encoded) if encoded.weights is None else float(encoded.weights.sum(dtype=np.float64)))
 
     def hear(self, rows: int, loss: float) -> None:
         self.rows += rows
@@ -114,9 +126,12 @@ class _Meter:
         self._on_progress(self.rows, self._total)
 
     def part_loss(self) -> float | None:
-        return _mean(math.fsum(self.losses[self._start[1] :]), self.rows - self._start[0])
+        return _mean(math.fsum(self.losses[self._start :]), self._weights[-1])
+
+    def loss(self) -> float | None:
+        return _mean(math.fsum(self.losses), math.fsum(self._weights))
 
 
-def _mean(total: float, count: int) -> float | None:
+def _mean(total: float, weight: float) -> float | None:
     """None also where the total is not a number: JSON has no NaN, and a model that diverged must still reach the gate."""
-    return total / count if count and math.isfinite(total) else None
+    return total / weight if weight and math.isfinite(total) else None
