@@ -105,6 +105,25 @@ def test_three_mistakes_of_different_kinds_are_all_listed_with_their_places(tmp_
         ({"user": ["customer"]}, "user: got ['customer']"),
         ({"columns": None}, "columns: is missing"),
         ({"columns": ["customer"]}, "columns: got ['customer']"),
+        (
+            {"columns__country__role": "weight"},
+            "columns.country.role: weight wants type integer or number, got string",
+        ),
+        (
+            {"columns__price__role": "weight", "columns__sampled": {"type": "integer", "role": "weight"}},
+            "columns.sampled.role: weight is the role of 'price' already",
+        ),
+        (
+            {"columns__price": {"type": "number", "role": "weight", "nullable": True}},
+            "columns.price.nullable: it is the weight, which must be known for every row",
+        ),
+        ({"crosses__0__of": ["customer", "price"], "columns__price__role": "weight"}, "column 'price' has role weight"),
+        (
+            {"crosses": [], "columns__customer__role": None, "columns__country__role": None, "columns__price__role": "weight"},
+            "columns: none has a role, so there is nothing to learn from",
+        ),
+        ({"training": {"negative_rate": 0}}, "training.negative_rate: got 0; it should be greater than 0"),
+        ({"training": {"negative_rate": 1.5}}, "training.negative_rate: got 1.5; it should be less than or equal to 1"),
     ],
     ids=str,
 )
@@ -144,3 +163,12 @@ def test_margins_and_checks_leave_the_training_digest_alone_and_the_model_does_n
     assert Contract.model_validate(_changed(columns__price__range=[0, 5])).training_digest == base.training_digest
     assert Contract.model_validate(_changed(model={"hidden": [8]})).training_digest != base.training_digest
     assert Contract.model_validate(_changed(split__salt="t")).split_digest != base.split_digest
+
+
+def test_a_weight_is_no_feature_and_shapes_the_payload_as_the_negative_rate_does():
+    base, weighted = Contract.model_validate(GOOD), Contract.model_validate(_changed(columns__price__role="weight"))
+    assert (base.weight, weighted.weight) == (None, "price")
+    assert weighted.with_role("numeric") == ()
+    assert weighted.training_digest != base.training_digest
+    assert weighted.checks_digest != base.checks_digest
+    assert Contract.model_validate(_changed(training={"negative_rate": 0.5})).training_digest != base.training_digest

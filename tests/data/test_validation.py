@@ -7,11 +7,12 @@ import sys
 from datetime import date, datetime, timedelta
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from tests.contracts.shop import shop_span
 from widedeep.data import checks, movielens, validation
-from widedeep.data.contract import load_contract
+from widedeep.data.contract import Column, load_contract
 from widedeep.data.facts import profile_of
 from widedeep.data.sources import conform
 from widedeep.data.validation import assess
@@ -123,6 +124,50 @@ def test_a_file_delivered_twice_warns(contract):
 def test_a_column_that_the_contract_does_not_know_warns(contract):
     found = _found(SHOP.append_column("extra", SHOP["visits"]), contract)
     assert "columns extra: not in the contract" in found[("unknown", None, "warning")]
+
+
+@pytest.fixture(scope="module")
+def weighted(contract):
+    """The shop's contract with its prices and visits as weights, one at a time."""
+
+    def by(name):
+        columns = contract.columns | {name: Column(type=contract.columns[name].type, role="weight")}
+        return contract.model_copy(update={"columns": columns})
+
+    return by
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "check", "said"),
+    [
+        (
+            "price",
+            [-0.5, -2.0],
+            "weight",
+            "column 'price': 2 of 600 values are negative or infinite, as no weight may be, e.g. -",
+        ),
+        (
+            "price",
+            [float("inf")],
+            "weight",
+            "column 'price': 1 of 600 values are negative or infinite, as no weight may be, e.g. inf",
+        ),
+        ("price", [1e39], "weight", "1 of 600 values are negative or infinite"),
+        ("price", [float("nan")] * 3, "nulls", "column 'price': 3 of 600 values are null, wanted none"),
+        ("visits", [-1], "weight", "column 'visits': 1 of 600 values are negative"),
+    ],
+    ids=str,
+)
+def test_a_weight_that_counts_no_rows_is_critical_and_said_once(weighted, column, values, check, said):
+    table = SHOP.set_column(SHOP.column_names.index("visits"), "visits", pc.fill_null(SHOP["visits"], 1))
+    contract = weighted(column)
+    found = _found(conform(_with(column, values, table), contract), contract)
+    assert said in found.pop((check, column, "critical"))
+    assert found == {}
+
+
+def test_weights_from_zero_on_pass(weighted):
+    assert _found(_with("price", [0.0, 3e38]), weighted("price")) == {}
 
 
 def test_drift_warns_with_how_much_and_what_moved_and_never_more(contract):

@@ -17,6 +17,61 @@ def test_auc_is_the_share_of_pairs_in_the_right_order_with_ties_as_half():
     assert auc(labels, scores) == pytest.approx(sum(pairs) / len(pairs))
 
 
+@st.composite
+def holdouts(draw):
+    """Labels, scores with ties, users and whole weights from 1 on, of both classes."""
+    size = draw(st.integers(2, 25))
+    column = lambda values: np.array(draw(st.lists(values, min_size=size, max_size=size)), float)  # noqa: E731
+    labels = np.concatenate([[0.0, 1.0], column(st.integers(0, 1))[2:]])
+    return labels, column(st.sampled_from([0.1, 0.3, 0.5, 0.9])), column(st.integers(0, 4)), column(st.integers(1, 5))
+
+
+def close(one, other):
+    return one == other if one is None or other is None else one == pytest.approx(other, rel=1e-9, abs=1e-12)
+
+
+@given(holdouts())
+def test_a_weight_is_that_many_equal_rows(holdout):
+    labels, scores, users, weights = holdout
+    often = weights.astype(int)
+    weighted = measure(labels, scores, users, weights).model_dump(exclude={"rows"})
+    repeated = measure(*(np.repeat(x, often) for x in (labels, scores, users))).model_dump(exclude={"rows"})
+    assert all(close(weighted[name], repeated[name]) for name in weighted)
+    losses, base = row_losses(labels, scores), row_losses(labels, np.full_like(scores, 0.4))
+    weighted = paired_difference(losses, base, users, 0.95, weights).model_dump()
+    repeated = paired_difference(*(np.repeat(x, often) for x in (losses, base, users)), level=0.95).model_dump()
+    assert all(close(weighted[name], repeated[name]) for name in weighted)
+
+
+@given(holdouts())
+def test_auc_of_weighted_rows_is_the_weighted_share_of_pairs_in_the_right_order(holdout):
+    labels, scores, _, weights = holdout
+    weights = weights / 7
+    ordered, pairs = 0.0, 0.0
+    for i in np.flatnonzero(labels == 1):
+        for j in np.flatnonzero(labels == 0):
+            pairs += weights[i] * weights[j]
+            ordered += weights[i] * weights[j] * ((scores[i] > scores[j]) + 0.5 * (scores[i] == scores[j]))
+    assert auc(labels, scores, weights) == pytest.approx(ordered / pairs)
+
+
+def test_weighted_metrics_of_a_hand_computed_holdout():
+    labels, scores, weights = np.array([1.0, 0.0, 1.0]), np.array([0.8, 0.4, 0.5]), np.array([0.5, 2.0, 1.5])
+    report = measure(labels, scores, np.array([1, 1, 2]), weights)
+    loss = -(0.5 * math.log(0.8) + 2 * math.log(0.6) + 1.5 * math.log(0.5)) / 4
+    assert report.log_loss == pytest.approx(loss)
+    assert report.ne == pytest.approx(loss / math.log(2))  # the weighted label rate is one half
+    assert (report.rows, report.users, report.label_rate) == (3, 2, 0.5)
+    assert report.calibration == pytest.approx((0.4 + 0.8 + 0.75) / 2)
+
+
+def test_a_weight_of_zero_is_refused_in_words():
+    some, weights = np.array([0.0, 1.0]), np.array([1.0, 0.0])
+    for measured in (lambda: measure(some, some, some, weights), lambda: paired_difference(some, some, some, 0.95, weights)):
+        with pytest.raises(ValueError, match=r"got a weight of 0\.0, wanted positive ones"):
+            measured()
+
+
 def test_metrics_of_a_hand_computed_holdout():
     labels, scores = np.array([1.0, 0.0, 0.0, 1.0]), np.array([0.8, 0.4, 0.1, 0.5])
     report = measure(labels, scores, np.array([1, 1, 2, 3]))
@@ -54,6 +109,18 @@ def test_interval_covers_the_truth_although_the_rows_of_a_user_move_together():
         covered += interval.lower <= truth <= interval.upper
     # 400 trials at 95 %: three standard errors are 3.3 points; an interval over rows instead of users covers about 50 %.
     assert covered / trials >= 0.91
+
+
+def test_interval_covers_the_truth_where_users_differ_in_weight_and_in_quality():
+    """The heavy users are the better ones, so an unweighted mean is off by more than its interval."""
+    rng, covered, trials = np.random.default_rng(11), 0, 400
+    for _ in range(trials):
+        users, heavy = np.repeat(np.arange(60), 5), np.repeat(rng.random(60) < 0.5, 5)
+        weights = np.where(heavy, 4.0, 1.0) * rng.uniform(0.5, 1.5, 300)
+        difference = np.where(heavy, -0.1, 0.1) + np.repeat(rng.normal(0, 0.1, 60), 5)
+        interval = paired_difference(difference, np.zeros(300), users, 0.95, weights)
+        covered += interval.lower <= (0.1 - 0.4) / 5 <= interval.upper
+    assert covered / trials >= 0.91  # as above
 
 
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=30))
