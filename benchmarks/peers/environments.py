@@ -2,16 +2,18 @@
 
     python -m benchmarks.peers.environments [NAME ...]
 
-torch alone comes from our environment, through a path file at the end of the peer's search path: all sides run the same
-build, and a machine holds it once.
+torch alone, and what it requires, is lent by our environment, behind the peer's own packages on its search path: all sides run
+the same build, and a machine holds it once.
 """
 
 import shutil
 import subprocess
 import sys
-import sysconfig
 import venv
+from importlib.metadata import distribution
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 NAMES = ("pytorch-widedeep", "deepctr-torch", "fuxictr", "fbgemm")
 
@@ -38,8 +40,22 @@ def _make(folder: Path, pins: Path) -> None:
     uv = Path(sys.executable).with_name("uv")
     install = [uv, "pip", "install", "--quiet", "--python", folder / "bin" / "python"]
     subprocess.run([*install, "--no-deps", "--require-hashes", "--requirement", pins], check=True)
+    lent = folder / "lent"
+    lent.mkdir()
+    _lend("torch", lent)
     site = folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
-    (site / "lent-torch.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    (site / "lent.pth").write_text(f"{lent}\n")
+
+
+def _lend(name: str, lent: Path) -> None:
+    """Link a distribution of our environment and, in turn, what it requires."""
+    lender = distribution(name)
+    for top in {file.parts[0] for file in lender.files or () if file.parts[0] != ".."} - {entry.name for entry in lent.iterdir()}:
+        (lent / top).symlink_to(Path(str(lender.locate_file(top))))
+    wanted = [Requirement(text) for text in lender.requires or ()]
+    for requirement in wanted:
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            _lend(requirement.name, lent)
 
 
 if __name__ == "__main__":
