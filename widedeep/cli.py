@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.table import Column, Table
+from rich.text import Text
 
 from widedeep.artifacts import LIVE, Value
 from widedeep.errors import OrderError, UsageError, WidedeepError
@@ -215,19 +216,35 @@ def _workplace() -> Iterator["Workplace"]:
 
 @contextmanager
 def _watched(place: "Workplace", title: str) -> Iterator[tuple["Workplace", Callable[[str], None]]]:
-    """A progress bar in a terminal: which step runs and, while training, how many rows are learnt."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    """A bar in a terminal: which step runs and, while training, rows, rate and time left. Elsewhere the log's lines tell it."""
+    if not err.is_terminal:
+        yield place, lambda _step: None
+        return
+    from widedeep.steps.pace import rate_line
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(None), _Pace(Column(no_wrap=True)))
     with Progress(*columns, console=err, transient=True) as bar:
 
         def on_step(step: str) -> None:
             for task in bar.task_ids:
                 bar.remove_task(task)
-            bar.add_task(f"{title}: {step}", total=None)
+            bar.add_task(f"{title}: {step}", total=None, pace=None)
 
         def on_rows(rows_learnt: int, rows: int) -> None:
-            bar.update(bar.task_ids[0], completed=rows_learnt, total=rows)
+            (task,) = bar.tasks
+            if rows_learnt == 0:
+                bar.reset(task.id)
+            pace = rate_line(rows_learnt, rows, task.elapsed or 0.0)
+            bar.update(task.id, completed=rows_learnt, total=rows, pace=pace)
 
         yield replace(place, on_rows=on_rows), on_step
+
+
+class _Pace(ProgressColumn):
+    """While rows are learnt, how fast; in other steps the time that it has taken so far."""
+
+    def render(self, task: Task) -> Text:
+        return Text(task.fields["pace"] or str(timedelta(seconds=int(task.elapsed or 0))))
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import date, timedelta
@@ -38,8 +39,8 @@ def environment(seaweedfs):
 
 
 @pytest.fixture(scope="module")
-def published(environment):
-    """A chain of a bootstrap over three spans and one daily span, all from the shell."""
+def story(environment):
+    """What a bootstrap over three spans told on standard error, which is no terminal."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
@@ -48,7 +49,14 @@ def published(environment):
             file = BytesIO()
             pq.write_table(shop_span(FIRST + timedelta(days=n)), file)
             store.create(f"landing/{FIRST + timedelta(days=n)}/rows.parquet", file.getvalue())
-    assert "promoted" in done(environment, "bootstrap", "--from", "2026-03-02", "--to", "2026-03-04")
+    bootstrap = widedeep(environment, "bootstrap", "--from", "2026-03-02", "--to", "2026-03-04")
+    assert "promoted" in bootstrap.stdout, bootstrap.stderr
+    return bootstrap.stderr
+
+
+@pytest.fixture(scope="module")
+def published(environment, story):
+    """A chain of a bootstrap over three spans and one daily span, all from the shell."""
     assert "lane live" in done(environment, "run", "--span", "2026-03-05")
     return environment
 
@@ -70,6 +78,11 @@ def refused(environment, *arguments) -> str:
     assert result.stdout == ""
     assert "Traceback" not in result.stderr
     return result.stderr
+
+
+def test_training_tells_its_rate_in_a_plain_line_where_no_terminal_is(story):
+    assert re.search(r"learnt (1,\d{3}) of \1 rows, [\d,]+ rows/s, \d+ s in all", story)
+    assert "\r" not in story
 
 
 def test_the_champion_as_json_names_a_published_release(published):

@@ -1,5 +1,6 @@
 """What every step works with, and what none of them derives from its span."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from widedeep.data.contract import Contract, load_contract
 from widedeep.errors import OrderError, UsageError
 from widedeep.publishing.s3 import open_store
 from widedeep.publishing.store import ObjectStore
+from widedeep.steps.pace import RateLines
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -29,7 +33,7 @@ def nobody_listens(rows_learnt: int, rows: int) -> None:
 class Workplace:
     """`actor` is written into outcomes and pointer moves; `environment` is what the dry run's process gets.
 
-    `on_rows(rows learnt, rows in all)` hears of each training batch, for a progress bar.
+    `on_rows(rows learnt, rows in all)` hears when training starts, with 0, and of each batch.
     """
 
     store: ObjectStore
@@ -52,7 +56,7 @@ class Workplace:
 
 @contextmanager
 def open_workplace(environment: Mapping[str, str], *, actor: str) -> Iterator[Workplace]:
-    """Parse settings and contract, connect to the store; scratch space lives as long as the context.
+    """Parse settings and contract, connect to the store; scratch space lives as long as the context. Rows learnt go to the log.
 
     Raises:
         SettingsError, ContractError: with every problem found.
@@ -60,7 +64,8 @@ def open_workplace(environment: Mapping[str, str], *, actor: str) -> Iterator[Wo
     settings = load_settings(environment)
     contract = load_contract(settings.contract)
     with TemporaryDirectory(prefix="widedeep-") as scratch:
-        yield Workplace(open_store(settings), contract, Path(scratch), settings, environment, actor)
+        store, scratch_folder = open_store(settings), Path(scratch)
+        yield Workplace(store, contract, scratch_folder, settings, environment, actor, on_rows=RateLines(log.info))
 
 
 def wanted(value: T | None, what: str, step: str) -> T:
