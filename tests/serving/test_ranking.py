@@ -84,7 +84,7 @@ def publish(store: MemoryStore, tmp_path: Path) -> Publish:
         if catalogue:
             pq.write_table(catalogue, folder / CATALOGUE_FILE)
         digests = dict.fromkeys(("split_digest", "contract_digest", "source_digest"), "0" * 64)
-        lineage = Lineage(span=SPAN, parent=None, learnt=(part,), seed=0, profile=numeric_profile(1), **digests)
+        lineage = Lineage(span=SPAN, parent=None, learnt=(part,), seed=0, profile=numeric_profile(Training()), **digests)
         return load_manifest(store, stage(store, folder, lineage, ()).release_id, published=False)
 
     return publish

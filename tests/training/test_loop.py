@@ -208,6 +208,6 @@ def test_scores_are_computed_with_the_contracts_threads_whatever_the_process_use
 
 
 def test_the_profile_names_every_library_that_shapes_a_payloads_bytes():
-    profile = numeric_profile(3)
+    profile = numeric_profile(Training(threads=3))
     assert (profile.threads, profile.torch) == (3, torch.__version__)
     assert (profile.numpy, profile.pandas, profile.pyarrow) == (np.__version__, pd.__version__, pa.__version__)

@@ -173,8 +173,8 @@ def test_a_contract_of_another_shape_trains(make_contract, learn):
 
 
 def test_the_profile_names_what_the_bytes_depend_on():
-    profile = numeric_profile(2)
-    assert (profile.engine, profile.threads, profile.torch) == ("torch", 2, torch.__version__)
+    profile = numeric_profile(Training(threads=2))
+    assert (profile.engine, profile.threads, profile.torch) == ("compiled", 2, torch.__version__)
     assert profile.instruction_set == torch.backends.cpu.get_cpu_capability()
 
 

@@ -16,6 +16,7 @@ from widedeep.errors import IntegrityError
 from widedeep.features.bags import Bag
 from widedeep.features.encoding import EncodedBatch
 from widedeep.model.bundle import Bundle, Tensors
+from widedeep.model.linear import linear
 
 SCORING_BATCH = 512
 
@@ -43,10 +44,9 @@ def wide_table(tensors: Tensors, state: str = "") -> torch.Tensor | None:
     return torch.cat([tensors[f"wide.values{state}"], tensors[f"wide.crosses{state}"]])
 
 
-def wide_logits(table: torch.Tensor, entries: Bag) -> torch.Tensor:
-    """(B,) float32: each row's sum of its entries' weights in `table` (V + C,)."""
-    totals = torch.zeros(len(entries.offsets) - 1)
-    return totals.index_add_(0, torch.from_numpy(entries.row_of()), table[torch.from_numpy(entries.flat)])
+def wide_logits(table: torch.Tensor, flat: torch.Tensor, row_of: torch.Tensor, rows: int) -> torch.Tensor:
+    """(B,) float32: each row's sum of its entries' weights in `table` (V + C,). Entry i is table row flat[i] of row row_of[i]."""
+    return torch.zeros(rows, device=table.device).index_add_(0, row_of, table[flat])
 
 
 def deep_logits(
@@ -65,8 +65,8 @@ def deep_logits(
     pooled = [functional.embedding_bag(flat, embedding, offsets, mode="mean", include_last_offset=True) for flat, offsets in bags]
     x = torch.cat([univalent, *pooled, dense], dim=1)
     for i in range(sum(name.endswith(".bias") for name in layers)):
-        x = functional.relu(functional.linear(x, layers[f"hidden.{i}.weight"], layers[f"hidden.{i}.bias"]))
-    return functional.linear(x, layers["output.weight"]).squeeze(1)
+        x = linear(x, layers[f"hidden.{i}.weight"], layers[f"hidden.{i}.bias"], relu=True)
+    return linear(x, layers["output.weight"]).squeeze(1)
 
 
 def deep_layers(weights: Tensors) -> dict[str, torch.Tensor]:
@@ -92,7 +92,8 @@ def require_own(bundle: Bundle, encoded: EncodedBatch) -> None:
 def _logits(bundle: Bundle, wide: torch.Tensor | None, batch: EncodedBatch) -> torch.Tensor:
     logits = bundle.weights["bias"].expand(len(batch))
     if wide is not None:
-        logits = logits + wide_logits(wide, batch.wide)
+        flat, row_of = torch.from_numpy(batch.wide.flat), torch.from_numpy(batch.wide.row_of())
+        logits = logits + wide_logits(wide, flat, row_of, len(batch))
     if "embedding" in bundle.weights:
         rows, dense = torch.from_numpy(batch.rows), torch.from_numpy(batch.dense)
         layers = deep_layers(bundle.weights)

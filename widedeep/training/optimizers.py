@@ -51,6 +51,12 @@ def adagrad_step(
     weights.addcdiv_(gradient, accumulator.sqrt().add_(adagrad.epsilon), value=-learning_rate)
 
 
+def distinct(entries: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The distinct table rows (U,) of the entries (N,), and each entry's place among them (N,)."""
+    rows, codes = torch.unique(entries, return_inverse=True)
+    return rows, codes
+
+
 def adagrad_row_step(
     weights: torch.Tensor, accumulator: torch.Tensor, rows: torch.Tensor, gradient: torch.Tensor, adagrad: AdaGrad
 ) -> None:

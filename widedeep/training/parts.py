@@ -1,7 +1,7 @@
 """The parts of the model while they learn. They share one residual, the derivative of the joint log loss: this is joint training
 (Cheng et al. 2016, §3.3). A part owns its copies of the tensors and writes only the rows of the batch, and its layers.
 
-`B` rows of a batch, `U` distinct table rows of a batch, `D` embedding width, `V` values, `C` crosses.
+`B` rows of a batch, `V` values, `C` crosses.
 """
 
 from __future__ import annotations
@@ -11,15 +11,19 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from widedeep.data.contract import AdaGrad, Ftrl
+from widedeep.data.contract import Ftrl, Training
 from widedeep.features.encoding import EncodedBatch
 from widedeep.model.bundle import Tensors
-from widedeep.model.forward import deep_layers, deep_logits, wide_logits
-from widedeep.training.optimizers import FtrlTable, adagrad_row_step, adagrad_step
+from widedeep.model.forward import wide_logits
+from widedeep.training import kernels
+from widedeep.training.embeddings import CompiledEmbeddings, Embeddings, TorchEmbeddings
+from widedeep.training.layers import Layers
+from widedeep.training.optimizers import FtrlTable, distinct
 
 WIDE = ("wide.values", "wide.crosses")
+STATES = ("", ".z", ".n")
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class LearningPart(Protocol):
@@ -28,7 +32,7 @@ class LearningPart(Protocol):
         ...
 
     def learn(self, residual: torch.Tensor) -> None:
-        """Learn the batch that `logits` saw last; `residual` (B,) is probability minus label."""
+        """Learn the batch that `logits` saw last; `residual` (B,) is the derivative of the summed loss by the logit."""
         ...
 
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -36,88 +40,117 @@ class LearningPart(Protocol):
         ...
 
 
+def learning_parts(tensors: Tensors, training: Training, device: torch.device) -> list[LearningPart]:
+    """The parts of the model that the tensors are of."""
+    parts: list[LearningPart] = [Bias(tensors, training.ftrl, device)]
+    compiled = device.type == "cpu"
+    if WIDE[0] in tensors:
+        parts.append(CompiledWide(tensors, training.ftrl) if compiled else TorchWide(tensors, training.ftrl, device))
+    if "embedding" in tensors:
+        adagrad, precision = training.adagrad, PRECISIONS[training.precision]
+        layers = Layers(tensors, adagrad, device, precision)
+        table = (
+            CompiledEmbeddings(tensors, adagrad, precision) if compiled else TorchEmbeddings(tensors, adagrad, device, precision)
+        )
+        parts.append(Deep(table, layers))
+    return parts
+
+
 class Bias:
     """The joint bias, learnt by FTRL without L1."""
 
-    def __init__(self, tensors: Tensors, ftrl: Ftrl) -> None:
-        self._table, self._ftrl = _joined(tensors, ("bias",)), ftrl
+    def __init__(self, tensors: Tensors, ftrl: Ftrl, device: torch.device) -> None:
+        self._table, self._ftrl = _joined(tensors, ("bias",), device), ftrl
+        self._row = torch.zeros(1, dtype=torch.int64, device=device)
 
     def logits(self, batch: EncodedBatch) -> torch.Tensor:
         return self._table.weights.expand(len(batch))
 
     def learn(self, residual: torch.Tensor) -> None:
-        self._table.step(torch.zeros(1, dtype=torch.int64), residual.sum().reshape(1), self._ftrl, l1=0.0)
+        self._table.step(self._row, residual.sum().reshape(1), self._ftrl, l1=0.0)
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        return _split(self._table, ("bias",), [1])
+        return _split([self._table.weights, self._table.z, self._table.n], ("bias",), [1])
 
 
-class Wide:
-    """The sparse linear part, learnt by FTRL-Proximal with L1 on gradients summed over the batch."""
+class CompiledWide:
+    """The sparse linear part, learnt by FTRL-Proximal with L1 on gradients summed over the batch; on the CPU, compiled."""
 
     def __init__(self, tensors: Tensors, ftrl: Ftrl) -> None:
         self._sizes = [len(tensors[name]) for name in WIDE]
-        self._table, self._ftrl = _joined(tensors, WIDE), ftrl
+        # A row's weight, z and n share a cache line: three tables would cost three misses an entry.
+        self._table = np.zeros((sum(self._sizes), 4), np.float32)
+        for column, state in enumerate(STATES):
+            self._table[:, column] = np.concatenate([tensors[name + state].numpy() for name in WIDE])
+        self._place = np.full(len(self._table), -1, np.int32)
+        self._settings = tuple(np.float32(value) for value in (ftrl.alpha, ftrl.beta, ftrl.l1, ftrl.l2))
 
     def logits(self, batch: EncodedBatch) -> torch.Tensor:
         self._entries = batch.wide
-        return wide_logits(self._table.weights, batch.wide)
+        out = np.empty(len(batch), np.float32)
+        kernels.add_up(self._table, batch.wide.flat, batch.wide.offsets, out)
+        return torch.from_numpy(out)
 
     def learn(self, residual: torch.Tensor) -> None:
-        rows, codes = _distinct(self._entries.flat)
-        per_entry = residual[torch.from_numpy(self._entries.row_of())]
-        gradient = torch.zeros(len(rows)).index_add_(0, codes, per_entry)
+        entries = self._entries
+        touched, gradient = np.empty(len(entries.flat), np.int32), np.empty(len(entries.flat), np.float32)
+        kernels.ftrl_rows(
+            self._table, entries.flat, entries.offsets, residual.numpy(), self._place, touched, gradient, self._settings
+        )
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        return _split([torch.from_numpy(self._table[:, column]) for column in range(3)], WIDE, self._sizes)
+
+
+class TorchWide:
+    """The same on any device, with torch's operators."""
+
+    def __init__(self, tensors: Tensors, ftrl: Ftrl, device: torch.device) -> None:
+        self._sizes = [len(tensors[name]) for name in WIDE]
+        self._table, self._ftrl, self._device = _joined(tensors, WIDE, device), ftrl, device
+
+    def logits(self, batch: EncodedBatch) -> torch.Tensor:
+        self._flat = torch.from_numpy(batch.wide.flat).to(self._device)
+        self._row_of = torch.from_numpy(batch.wide.row_of()).to(self._device)
+        return wide_logits(self._table.weights, self._flat, self._row_of, len(batch))
+
+    def learn(self, residual: torch.Tensor) -> None:
+        rows, codes = distinct(self._flat)
+        gradient = torch.zeros(len(rows), device=self._device).index_add_(0, codes, residual[self._row_of])
         self._table.step(rows, gradient, self._ftrl, l1=self._ftrl.l1)
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        return _split(self._table, WIDE, self._sizes)
+        return _split([self._table.weights, self._table.z, self._table.n], WIDE, self._sizes)
 
 
 class Deep:
-    """Embeddings and hidden layers, learnt by AdaGrad on gradients averaged over the batch."""
+    """Embeddings and fully connected layers, learnt by AdaGrad on gradients averaged over the batch."""
 
-    def __init__(self, tensors: Tensors, adagrad: AdaGrad) -> None:
-        names = ["embedding", *deep_layers(tensors)]
-        self._own = {name + state: tensors[name + state].clone() for name in names for state in ("", ".accumulator")}
-        self._layers = {name: self._own[name].requires_grad_() for name in names[1:]}
-        self._adagrad = adagrad
+    def __init__(self, embeddings: Embeddings, layers: Layers) -> None:
+        self._embeddings, self._layers = embeddings, layers
 
     def logits(self, batch: EncodedBatch) -> torch.Tensor:
-        entries = [batch.rows.ravel(), *(bag.flat for bag in batch.bags)]
-        self._rows, codes = _distinct(np.concatenate(entries))
-        self._touched = self._own["embedding"][self._rows].requires_grad_()
-        univalent, *flats = codes.split_with_sizes([len(e) for e in entries])
-        bags = [(flat, torch.from_numpy(bag.offsets)) for flat, bag in zip(flats, batch.bags, strict=True)]
-        dense = torch.from_numpy(batch.dense)
-        self._logits = deep_logits(self._touched, univalent.reshape(batch.rows.shape), bags, dense, self._layers)
-        return self._logits.detach()
+        x = self._embeddings.inputs(batch)
+        self._embedded = x.shape[1] - batch.dense.shape[1]
+        return self._layers.forward(x)
 
     def learn(self, residual: torch.Tensor) -> None:
-        learnt = [self._touched, *self._layers.values()]
-        touched, *layers = torch.autograd.grad(self._logits, learnt, residual / len(residual))
-        with torch.no_grad():
-            adagrad_row_step(self._own["embedding"], self._own["embedding.accumulator"], self._rows, touched, self._adagrad)
-            for (name, layer), gradient in zip(self._layers.items(), layers, strict=True):
-                accumulator = self._own[f"{name}.accumulator"]
-                adagrad_step(layer, accumulator, gradient, self._adagrad, learning_rate=self._adagrad.learning_rate)
+        self._embeddings.learn(self._layers.backward(residual / len(residual), self._embedded))
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        return {name: tensor.detach() for name, tensor in self._own.items()}
+        return self._embeddings.tensors() | self._layers.tensors()
 
 
-def _joined(tensors: Tensors, names: Sequence[str]) -> FtrlTable:
+def _joined(tensors: Tensors, names: Sequence[str], device: torch.device) -> FtrlTable:
     """Own copies of the named tables, one after the other: a batch's entries are then one gather and one update."""
-    return FtrlTable(*(torch.cat([tensors[name + state] for name in names]) for state in ("", ".z", ".n")))
+    return FtrlTable(*(torch.cat([tensors[name + state] for name in names]).to(device) for state in STATES))
 
 
-def _split(table: FtrlTable, names: Sequence[str], sizes: list[int]) -> dict[str, torch.Tensor]:
-    """The inverse of `_joined`."""
-    states = (("", table.weights), (".z", table.z), (".n", table.n))
-    split = {state: tensor.split_with_sizes(sizes) for state, tensor in states}
-    return {name + state: parts[i].clone() for state, parts in split.items() for i, name in enumerate(names)}
-
-
-def _distinct(entries: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
-    """The distinct table rows (U,), and each entry's place among them."""
-    rows, codes = np.unique(entries, return_inverse=True)
-    return torch.from_numpy(rows), torch.from_numpy(codes)
+def _split(states: Sequence[torch.Tensor], names: Sequence[str], sizes: list[int]) -> dict[str, torch.Tensor]:
+    """The inverse of `_joined`: own memory for each tensor."""
+    split = {state: tensor.cpu().split_with_sizes(sizes) for state, tensor in zip(STATES, states, strict=True)}
+    return {
+        name + state: parts[i].clone(memory_format=torch.contiguous_format)
+        for state, parts in split.items()
+        for i, name in enumerate(names)
+    }

@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+import numba
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -10,16 +11,24 @@ import torch
 
 import widedeep
 from widedeep.artifacts import Digest, NumericProfile
+from widedeep.data.contract import Training
+from widedeep.training.device import training_device
 
 
-def numeric_profile(threads: int) -> NumericProfile:
-    """How this process computes. `threads` is the contract's, since the loop sets it."""
+def numeric_profile(training: Training) -> NumericProfile:
+    """How this process would train.
+
+    Raises:
+        UsageError: the contract wants a device that is not there.
+    """
+    device = training_device(training.device)
     return NumericProfile(
-        precision="float32",
+        precision=training.precision,
         instruction_set=torch.backends.cpu.get_cpu_capability(),
-        threads=threads,
-        engine="torch",
+        threads=training.threads,
+        engine="compiled" if device.type == "cpu" else torch.cuda.get_device_name(device),
         torch=torch.__version__,
+        numba=numba.__version__,
         numpy=np.__version__,
         pandas=pd.__version__,
         pyarrow=pa.__version__,
