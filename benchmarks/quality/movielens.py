@@ -1,0 +1,162 @@
+"""MovieLens-100k by week: each week is predicted before it is learnt, by our model and by four others, tuned alike.
+
+    python -m benchmarks.quality.movielens [--sample FOLDER] [--side NAME ...]
+
+Every side gets the same features, spans and number of tuning trials. It is tuned on weeks 9 to 16, after weeks 1 to 8, by AUC
+less log loss; the chosen settings then run with 5 seeds, and weeks 17 to 31, which no choice has seen, are scored. All trials
+are kept in .local/bench/quality, so a run that was stopped goes on. Writes `benchmarks/results/quality_movielens.json`.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.machine import RESULTS, described
+from benchmarks.peers import environments
+from benchmarks.quality.progressive import search
+from benchmarks.quality.progressive.statistics import Floats, Rows, deciles, difference, log_loss, measured, weekly_auc
+from benchmarks.quality.progressive.weeks import HISTORY, export, tables
+from widedeep.data.contract import load_contract
+
+ROOT = Path(__file__).parents[2]
+CONTRACT = ROOT / "dags" / "contracts" / "movielens.yaml"
+KEPT = ROOT / ".local" / "bench" / "quality"
+WEEKS = KEPT / "weeks.npz"
+PEERS = ("plain-torch", "pytorch-widedeep", "deepctr-torch", "fuxictr")
+TRIALS, SEEDS = 24, 5
+TUNED, ALL = 16, 31  # weeks
+RETRAINED_TRIALS = 2  # a peer's best trials are also retrained from scratch each week, and the better way is taken
+
+Job = dict[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sample", type=Path, default=ROOT / ".local" / "sample")
+    parser.add_argument("--side", nargs="*", default=["ours", *PEERS])
+    options = parser.parse_args()
+    export(tables(options.sample), load_contract(CONTRACT), WEEKS)
+    chosen = {side: tuned(side, options.sample) for side in options.side}
+    runs = {side: _seeds(side, job, options.sample) for side, job in chosen.items()}
+    if set(options.side) == {"ours", *PEERS}:
+        result = {"machine": described(), **compared(chosen, runs), "ablations": ablations(chosen["ours"], options.sample)}
+        (RESULTS / "quality_movielens.json").write_text(json.dumps(result, indent=2) + "\n")
+
+
+def tuned(side: str, sample: Path) -> Job:
+    """The best trial on the tuning weeks."""
+    trials = [_job(side, settings, TUNED) for settings in search.draw(side, TRIALS, seed=0)]
+    _run(side, trials, sample)
+    best = sorted(trials, key=_goodness, reverse=True)
+    if side in PEERS:
+        retrained = [_job(side, trial["settings"], TUNED, retrain="scratch") for trial in best[:RETRAINED_TRIALS]]
+        _run(side, retrained, sample)
+        best = sorted([*trials, *retrained], key=_goodness, reverse=True)
+    lines = [json.dumps({"side": side, **trial, **_told(trial)}) for trial in best]
+    (KEPT / side / "trials.jsonl").write_text("\n".join(lines) + "\n")
+    sys.stdout.write(lines[0] + "\n")
+    return best[0]
+
+
+def compared(chosen: dict[str, Job], runs: dict[str, list[Floats]]) -> dict[str, Any]:
+    """Every side's figures on the untouched weeks, and ours less each peer's."""
+    rows = _rows(first=TUNED, last=ALL)
+    sides = {
+        side: {"settings": job["settings"], "retrain": job["retrain"], "tuning_weeks": _told(job), **measured(rows, runs[side])}
+        for side, job in chosen.items()
+    }
+    return {
+        "protocol": " ".join(__doc__.split("\n\n")[2].split()),
+        "rows": len(rows.label),
+        "users": int(rows.user.max()) + 1,
+        "trials": TRIALS,
+        "seeds": SEEDS,
+        "sides": sides,
+        "ours_less": {side: difference(rows, runs["ours"], runs[side]) for side in PEERS},
+        "calibration_by_decile": deciles(rows, runs["ours"]),
+    }
+
+
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "deep part alone": {"parts": ["deep"]},
+    "wide part alone": {"parts": ["wide"]},
+    "bfloat16": {"precision": "bfloat16"},
+    "two passes over each week": {"passes": 2},
+    "AdaGrad's state dropped after each week": {"forget": True},
+}
+
+
+def ablations(ours: Job, sample: Path) -> dict[str, Any]:
+    """Our chosen model against itself with one thing changed, on the untouched weeks."""
+    rows, whole = _rows(first=TUNED, last=ALL), _seeds("ours", ours, sample)
+    told = {}
+    for name, change in ABLATIONS.items():
+        changed = _seeds("ours", ours | {"settings": ours["settings"] | change}, sample)
+        told[name] = {**measured(rows, changed), "ours_less_this": difference(rows, whole, changed)}
+    return told
+
+
+def _job(side: str, settings: dict[str, Any], last: int, seed: int = 0, retrain: str = "warm") -> Job:
+    asked = {"settings": settings, "seed": seed, "last": last, "retrain": retrain}
+    name = sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+    return asked | {"out": str(KEPT / side / f"{name}.npz")}
+
+
+def _seeds(side: str, job: Job, sample: Path) -> list[Floats]:
+    """The scores of the untouched weeks, by seed."""
+    jobs = [_job(side, job["settings"], ALL, seed, job["retrain"]) for seed in range(SEEDS)]
+    _run(side, jobs, sample)
+    return [_scores(job)[np.load(WEEKS)["week"] >= TUNED] for job in jobs]
+
+
+def _run(side: str, jobs: list[Job], sample: Path) -> None:
+    """In one process of the side's own, since imports take seconds; the jobs whose files exist are not run again."""
+    if all(Path(job["out"]).exists() for job in jobs):
+        return
+    listed = KEPT / side / "jobs.jsonl"
+    listed.parent.mkdir(parents=True, exist_ok=True)
+    listed.write_text("\n".join(map(json.dumps, jobs)) + "\n")
+    if side == "ours":
+        command = [sys.executable, "-m", "benchmarks.quality.progressive.ours", sample, CONTRACT, listed]
+    else:
+        interpreter = sys.executable if side == "plain-torch" else environments.python(side)
+        script = Path(__file__).parent / "progressive" / "peers" / f"with_{side.replace('-', '_')}.py"
+        command = [interpreter, script, WEEKS, listed]
+    subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL)
+
+
+def _scores(job: Job) -> Floats:
+    scores: Floats = np.load(job["out"])["scores"]
+    return scores
+
+
+def _rows(first: int, last: int) -> Rows:
+    arrays = np.load(WEEKS)
+    rows = Rows(arrays["label"].astype(np.float64), arrays["week"], arrays["user"])
+    return rows.where((rows.week >= first) & (rows.week < last))
+
+
+def _goodness(job: Job) -> float:
+    told = _told(job)
+    return float(told["auc"] - told["log_loss"])
+
+
+def _told(job: Job) -> dict[str, float]:
+    """Figures of the tuning weeks."""
+    rows, week = _rows(first=HISTORY, last=TUNED), np.load(WEEKS)["week"]
+    scores = _scores(job)[(week >= HISTORY) & (week < TUNED)]
+    if np.isnan(scores).any():
+        return {"auc": 0.0, "log_loss": float("inf")}
+    ones = np.ones(len(scores))
+    return {"auc": round(weekly_auc(rows, scores)(ones), 5), "log_loss": round(log_loss(rows, scores)(ones), 5)}
+
+
+if __name__ == "__main__":
+    main()
