@@ -145,4 +145,4 @@ def test_initial_layers_do_not_depend_on_which_others_there_are(bundle):
     one = initial("hidden.0.weight", shapes["hidden.0.weight"], values, 1)
     assert torch.equal(one, initial("hidden.0.weight", shapes["hidden.0.weight"], values, 1))
     assert not torch.equal(one, initial("hidden.0.weight", shapes["hidden.0.weight"], values, 2))
-    assert torch.equal(initial("embedding", (5, 2), values, 1)[3:], initial("embedding", (5, 2), values, 1, start=3))
+    assert torch.equal(initial("embedding", (5, 2), values, 1)[3:], initial("embedding", (5, 2), values, 1, rows=np.arange(3, 5)))

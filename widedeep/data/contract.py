@@ -76,6 +76,17 @@ class Model(Section):
     quantiles: int = Field(default=100, ge=2, le=1000)
 
 
+class VocabularyLimits(Section):
+    """What bounds the vocabularies. A value or cross not seen for `evict_after_days` may lose its row to a new one; None: never.
+
+    `max_bytes` bounds all tables with a row per value or cross, with their optimizer's state. Lowering it shrinks nothing: then
+    nothing new is admitted but in place of what has expired.
+    """
+
+    evict_after_days: int | None = Field(default=None, ge=1)
+    max_bytes: int | None = Field(default=None, ge=1)
+
+
 class Ftrl(Section):
     """FTRL-Proximal (McMahan et al. 2013, Algorithm 1). Gradients are summed over the batch; `l1` is in those units."""
 
@@ -166,6 +177,7 @@ class Contract(Section):
     crosses: tuple[Cross, ...] = ()
     split: SplitRule
     model: Model = Model()
+    vocabulary: VocabularyLimits = VocabularyLimits()
     training: Training = Training()
     checks: Checks = Checks()
     delivery: Delivery = Delivery()
@@ -191,7 +203,8 @@ class Contract(Section):
     @cached_property
     def training_digest(self) -> Digest:
         """Digest of everything that shapes a payload. Margins, deadlines and checks may change without a new release."""
-        shaping = self.model_dump(mode="json", include={"user", "time", "item", "title", "label", "crosses", "model", "training"})
+        sections = {"crosses", "model", "vocabulary", "training"}
+        shaping = self.model_dump(mode="json", include={"user", "time", "item", "title", "label", *sections})
         shaping["columns"] = {
             name: {"type": c.type, "role": c.role, "of": c.of, "min_count": c.min_count} for name, c in self.columns.items()
         }

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 Int32s = NDArray[np.int32]
@@ -57,10 +58,25 @@ def offsets_of(lengths: Int64s) -> Int64s:
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
 
 
-def side_by_side(bags: Sequence[Bag], rows: int) -> Bag:
-    """One bag whose row i holds the entries of every bag's row i, in the order of `bags`."""
-    if not bags:
-        return Bag(np.empty(0, np.int32), np.zeros(rows + 1, np.int64))
-    order = np.argsort(np.concatenate([bag.row_of() for bag in bags]), kind="stable")
-    lengths = np.sum([bag.lengths() for bag in bags], axis=0)
-    return Bag(np.concatenate([bag.flat for bag in bags])[order], offsets_of(lengths))
+def side_by_side(bags: Sequence[Bag]) -> Bag:
+    """One bag of int32 entries whose row i holds the entries of every bag's row i, in the order of `bags`."""
+    offsets = np.sum([bag.offsets for bag in bags], axis=0)
+    flat, ends = np.empty(offsets[-1], np.int32), offsets[:-1].copy()
+    for bag in bags:
+        _append(flat, ends, bag.flat, bag.offsets)
+    return Bag(flat, offsets)
+
+
+def bag_of_columns(table: NDArray[np.int32]) -> Bag:
+    """A (B, F) table as a bag of F entries per row."""
+    rows, width = table.shape
+    return Bag(table.ravel(), np.arange(rows + 1) * width)
+
+
+@njit(cache=True)
+def _append(flat, ends, entries, offsets):  # type: ignore[no-untyped-def]
+    """Write each row's entries where the row ends in `flat`, and move its end."""
+    for row in range(len(ends)):
+        for i in range(offsets[row], offsets[row + 1]):
+            flat[ends[row]] = entries[i]
+            ends[row] += 1

@@ -42,7 +42,10 @@ def cross_name(sides: tuple[str, str]) -> str:
 
 @dataclass(frozen=True)
 class Keys:
-    """One feature of B rows. `unique` are its distinct keys, null among them if a value is missing; `bag` indexes `unique`."""
+    """One feature of B rows. `unique` are distinct keys, null among them if a value is missing; `bag` indexes `unique`.
+
+    A key may stand in `unique` and in no row: the dictionary of a filtered column keeps all its values.
+    """
 
     unique: pa.Array
     bag: Bag
@@ -59,8 +62,8 @@ def read_column(table: pa.Table, name: str) -> pa.Array:
             f"column {name!r}: the model reads it, the rows have only {', '.join(table.column_names) or 'no columns'}. "
             "Deliver the column, or train a model from a contract without it."
         )
-    column = table.column(name).combine_chunks()
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    column = table.column(name)
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def categorical_keys(table: pa.Table, name: str) -> Keys:
@@ -77,9 +80,18 @@ def multivalent_keys(table: pa.Table, name: str) -> Keys:
 
 
 def _keys(values: pa.Array, offsets: np.ndarray) -> Keys:
-    encoded = values.dictionary_encode(null_encoding="encode")
+    encoded = values if isinstance(values, pa.DictionaryArray) else values.dictionary_encode(null_encoding="encode")
     # Casting the distinct values only: a column has far fewer of them than rows.
-    strings = encoded.dictionary.cast(pa.string())
-    distinct = strings.dictionary_encode(null_encoding="encode")
-    codes = distinct.indices.to_numpy()[encoded.indices.to_numpy()]
-    return Keys(distinct.dictionary, Bag(codes, offsets.astype(np.int64)))
+    strings, codes = encoded.dictionary.cast(pa.string()), encoded.indices
+    if codes.null_count:
+        strings, codes = pa.concat_arrays([strings, pa.nulls(1, pa.string())]), codes.fill_null(len(strings))
+    codes = codes.to_numpy()
+    if not _prints_apart(values.type):
+        distinct = strings.dictionary_encode(null_encoding="encode")
+        strings, codes = distinct.dictionary, distinct.indices.to_numpy()[codes]
+    return Keys(strings, Bag(codes.astype(np.int32, copy=False), offsets.astype(np.int64, copy=False)))
+
+
+def _prints_apart(kind: pa.DataType) -> bool:
+    """Whether different values of a column are different strings; a delivered dictionary may even hold a value twice."""
+    return bool(pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_boolean(kind))

@@ -1,11 +1,12 @@
 """Cross-product transformations (Cheng et al. 2016, §3.1): a cross's key is the pair of its two values' rows.
 
-Rows never move, so neither do keys. An out-of-vocabulary side gives no key: an unseen cross contributes nothing.
+When a value's row passes to another value, its crosses are given up (`widedeep.features.growth`). An out-of-vocabulary side gives
+no key: an unseen cross contributes nothing.
 """
 
 import numpy as np
 
-from widedeep.features.bags import Bag, offsets_of
+from widedeep.features.bags import Bag, Int64s, offsets_of
 
 _SHIFT = 32
 
@@ -20,3 +21,8 @@ def cross(left: Bag, right: Bag) -> Bag:
     a = left.flat[left.offsets[row] + within // n_right[row]]
     b = right.flat[right.offsets[row] + within % n_right[row]]
     return Bag((a.astype(np.int64) << _SHIFT) | b, offsets).where((a >= 0) & (b >= 0))
+
+
+def sides_of(keys: Int64s) -> tuple[Int64s, Int64s]:
+    """The value rows of both sides of each key."""
+    return keys >> _SHIFT, keys & ((1 << _SHIFT) - 1)

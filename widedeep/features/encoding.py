@@ -10,15 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numba import njit
 from numpy.typing import NDArray
 
 from widedeep.artifacts import Value
 from widedeep.data.contract import Contract
 from widedeep.errors import ContractError
-from widedeep.features.bags import Bag, Int32s, Int64s, side_by_side
-from widedeep.features.columns import Features, cross_name, read_column
+from widedeep.features.bags import Bag, Int32s, Int64s, bag_of_columns, side_by_side
+from widedeep.features.columns import Features, Keys, cross_name, read_column
 from widedeep.features.growth import Vocabularies, keys_of, pairs_of, value_rows
 from widedeep.features.quantiles import Quantiles, transform
+from widedeep.features.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -77,17 +79,19 @@ def encode(table: pa.Table, vocabularies: Vocabularies, quantiles: Quantiles, co
     Raises:
         ContractError: the rows lack a column that the model reads, or a label is missing.
     """
-    features = vocabularies.features
-    known = value_rows(vocabularies.values, keys_of(table, features))
-    crosses = [_cross_rows(vocabularies, cross_name(sides), keys) for sides, keys in pairs_of(known, features).items()]
-    oov = vocabularies.values.oov_rows()
-    rows = {name: Bag(np.where(bag.flat < 0, np.int32(oov[name]), bag.flat), bag.offsets) for name, bag in known.items()}
+    features, values = vocabularies.features, vocabularies.values
+    keys = keys_of(table, features)
+    rows = _categorical(values, keys, features.categorical, table.num_rows)
+    bags = tuple(_bag(values, name, keys[name]) for name in features.multivalent)
+    crossed = {side: keys[side] for sides in features.crosses for side in sides}
+    pairs = pairs_of(value_rows(values, crossed), features)
+    crosses = [_cross_rows(vocabularies, cross_name(sides), bag) for sides, bag in pairs.items()]
     has_labels = contract.label.column in table.column_names
     return EncodedBatch(
-        rows=_columns([rows[name].flat for name in features.categorical], table.num_rows),
-        bags=tuple(rows[name] for name in features.multivalent),
+        rows=rows,
+        bags=bags,
         dense=transform(quantiles, table, features.numeric),
-        wide=side_by_side([*rows.values(), *crosses], table.num_rows),
+        wide=side_by_side([bag_of_columns(rows), *bags, *crosses]),
         labels=labels(table, contract) if has_labels else None,
         sizes=(len(vocabularies.values), len(vocabularies.crosses)),
         weights=weights(table, contract),
@@ -143,13 +147,34 @@ def coverage(encoded: EncodedBatch, vocabularies: Vocabularies) -> Coverage:
     )
 
 
+def _categorical(values: Vocabulary, keys: dict[str, Keys], names: tuple[str, ...], count: int) -> Int32s:
+    """(B, F) rows of univalent features."""
+    rows = np.empty((count, len(names)), np.int32)
+    for f, name in enumerate(names):
+        _gather(rows, f, _known_or_oov(values, name, keys[name]), keys[name].bag.flat)
+    return rows
+
+
+def _bag(values: Vocabulary, name: str, keys: Keys) -> Bag:
+    return Bag(_known_or_oov(values, name, keys)[keys.bag.flat], keys.bag.offsets)
+
+
+def _known_or_oov(values: Vocabulary, name: str, keys: Keys) -> Int32s:
+    """The row of each distinct key."""
+    rows = values.lookup(name, keys.unique)
+    rows[rows < 0] = values.oov_rows()[name]
+    return rows
+
+
+@njit(cache=True)
+def _gather(rows, column, known, codes):  # type: ignore[no-untyped-def]
+    for i in range(len(codes)):
+        rows[i, column] = known[codes[i]]
+
+
 def _cross_rows(vocabularies: Vocabularies, name: str, keys: Bag) -> Bag:
     rows = vocabularies.crosses.lookup(name, pa.array(keys.flat, pa.int64()))
     return Bag(rows + np.int32(len(vocabularies.values)), keys.offsets).where(rows >= 0)
-
-
-def _columns(columns: list[Int32s], rows: int) -> Int32s:
-    return np.stack(columns, axis=1) if columns else np.empty((rows, 0), np.int32)
 
 
 def _pair_count(encoded: EncodedBatch, features: Features, sides: tuple[str, str]) -> int:

@@ -1,49 +1,130 @@
-"""Vocabularies grow on training rows only, and only by appending: growing twice by the same span gives the same rows once.
+"""Vocabularies grow on training rows only. Values grow first; a cross is a pair of value rows, so a pair counts from the span on
+in which both its sides have rows. It is given up with the value of either side: no other may inherit what it memorised.
 
-Values grow first; a cross is a pair of value rows, so a pair counts from the span on in which both its sides have rows.
+Growing again by the same span gives the same rows, but for keys that wait: their sightings are counted again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from widedeep.artifacts import Value
 from widedeep.data.contract import Contract
-from widedeep.features.bags import Bag
+from widedeep.errors import ContractError, UsageError
+from widedeep.features.admission import Sightings, admit, ready
+from widedeep.features.bags import Bag, Int64s
 from widedeep.features.columns import Features, Keys, categorical_keys, cross_name, multivalent_keys
-from widedeep.features.crosses import cross
-from widedeep.features.vocabulary import CROSS_KEY, VALUE_KEY, Sightings, Vocabulary
+from widedeep.features.crosses import cross, sides_of
+from widedeep.features.vocabulary import CROSS_KEY, VALUE_KEY, Vocabulary
+
+ROW_LIMIT = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class RowBytes:
+    """What a row of each vocabulary costs in all tables that have a row per entry, with their optimizer's state."""
+
+    value: int
+    cross: int
+
+    def total(self, values: int, crosses: int) -> int:
+        """What so many rows cost."""
+        return values * self.value + crosses * self.cross
 
 
 @dataclass(frozen=True)
 class Vocabularies:
-    """What a model knows of the world. `features` are those that it reads; rows of features dropped since are kept."""
+    """What a model knows of the world. `features` are those that it reads; rows of features dropped since are kept.
+
+    Raises:
+        ContractError: they have more rows than an int32 can count.
+    """
 
     values: Vocabulary
     crosses: Vocabulary
     features: Features
+
+    def __post_init__(self) -> None:
+        if (rows := len(self.values) + len(self.crosses)) > ROW_LIMIT:
+            raise ContractError(
+                f"vocabularies: {rows:,} rows of values and crosses, wanted at most {ROW_LIMIT:,}: they are int32. "
+                "Set vocabulary.max_bytes, or raise min_count."
+            )
 
     @classmethod
     def empty(cls) -> Vocabularies:
         return cls(Vocabulary.empty(VALUE_KEY), Vocabulary.empty(CROSS_KEY), Features())
 
 
-def grow(vocabularies: Vocabularies, table: pa.Table, contract: Contract, span: date) -> Vocabularies:
+class Growth(Value):
+    """What one span did to the vocabularies.
+
+    `evicted` lost their rows: expired ones to newcomers, crosses also with the value of a side. `refused` were seen often enough
+    and keep waiting, since `vocabulary.max_bytes` leaves no room.
+    """
+
+    new_values: int
+    new_crosses: int
+    evicted_values: int
+    evicted_crosses: int
+    refused_values: int
+    refused_crosses: int
+    table_bytes: int
+
+    def warning(self) -> str | None:
+        """What a person should know of it."""
+        if not self.refused_values + self.refused_crosses:
+            return None
+        return (
+            f"the vocabulary is full at {self.table_bytes:,} bytes: {self.refused_values} values and {self.refused_crosses} "
+            "crosses were seen often enough and got no row. Raise vocabulary.max_bytes, or lower vocabulary.evict_after_days."
+        )
+
+
+def grow(
+    vocabularies: Vocabularies, table: pa.Table, contract: Contract, span: date, row_bytes: RowBytes | None = None
+) -> Vocabularies:
     """Give rows to the new values and crosses of one span's training rows, for the features that the contract names.
 
+    Values come before crosses where there is not room for all: a cross is nothing without its values' rows, and a value serves
+    both parts of the model. `row_bytes` is needed where the contract sets `vocabulary.max_bytes`.
+
     Raises:
-        ContractError: the rows lack a column that the contract names.
+        ContractError: the rows lack a column that the contract names, or `vocabulary.max_bytes` has no room for an OOV row.
+        UsageError: a cap is set, and nobody said what a row costs.
     """
-    features = Features.of(contract)
+    features, limits, cost = Features.of(contract), contract.vocabulary, _cost(contract, row_bytes)
     keys = keys_of(table, features)
-    values = vocabularies.values.with_oov(keys, span).grown([_count(name, k, contract) for name, k in keys.items()], span)
-    pairs = pairs_of(value_rows(values, keys), features)
-    min_count = {c.of: c.min_count for c in contract.crosses}
-    crosses = vocabularies.crosses.grown([_count_pairs(sides, bag, min_count[sides]) for sides, bag in pairs.items()], span)
-    return Vocabularies(values, crosses, features)
+    known = _with_oov(vocabularies, keys, span, limits.max_bytes, cost)
+    room = _room(limits.max_bytes, cost.total(len(known), len(vocabularies.crosses)), cost.value)
+    seen = [_count(name, k, contract) for name, k in keys.items()]
+    values = admit(known, seen, span, evict_after_days=limits.evict_after_days, room=room)
+    crosses = _given_up(vocabularies.crosses, values.recycled_since(known), len(values))
+    room = _room(limits.max_bytes, cost.total(len(values), len(crosses)), cost.cross)
+    counts = {c.of: c.min_count for c in contract.crosses}
+    pairs = [_count_pairs(sides, bag, counts[sides]) for sides, bag in pairs_of(value_rows(values, keys), features).items()]
+    return Vocabularies(values, admit(crosses, pairs, span, evict_after_days=limits.evict_after_days, room=room), features)
+
+
+def growth(before: Vocabularies, after: Vocabularies, contract: Contract, row_bytes: RowBytes) -> Growth:
+    """What lies between two states of the vocabularies, the later one grown by the contract."""
+    new_values, evicted_values = _turnover(before.values, after.values)
+    new_crosses, evicted_crosses = _turnover(before.crosses, after.crosses)
+    return Growth(
+        new_values=new_values,
+        new_crosses=new_crosses,
+        evicted_values=evicted_values,
+        evicted_crosses=evicted_crosses,
+        refused_values=len(ready(after.values.waiting, {name: column.min_count for name, column in contract.columns.items()})),
+        refused_crosses=len(ready(after.crosses.waiting, {cross_name(c.of): c.min_count for c in contract.crosses})),
+        table_bytes=row_bytes.total(len(after.values), len(after.crosses)),
+    )
 
 
 def keys_of(table: pa.Table, features: Features) -> dict[str, Keys]:
@@ -62,9 +143,63 @@ def pairs_of(rows: dict[str, Bag], features: Features) -> dict[tuple[str, str], 
     return {sides: cross(rows[sides[0]], rows[sides[1]]) for sides in features.crosses}
 
 
+def _cost(contract: Contract, row_bytes: RowBytes | None) -> RowBytes:
+    if row_bytes is None and contract.vocabulary.max_bytes is not None:
+        raise UsageError("grow: the contract sets vocabulary.max_bytes, and nobody said what a row costs; pass row_bytes")
+    return row_bytes or RowBytes(0, 0)
+
+
+def _room(max_bytes: int | None, used: int, row: int) -> int | None:
+    """How many rows may be appended; None: any number."""
+    return None if max_bytes is None or not row else max(0, max_bytes - used) // row
+
+
+def _with_oov(
+    vocabularies: Vocabularies, features: Iterable[str], span: date, max_bytes: int | None, cost: RowBytes
+) -> Vocabulary:
+    values = vocabularies.values.with_oov(features, span)
+    used = cost.total(len(values), len(vocabularies.crosses))
+    if max_bytes is not None and len(values) > len(vocabularies.values) and used > max_bytes:
+        raise ContractError(
+            f"vocabulary.max_bytes: got {max_bytes:,}; with an OOV row for every feature the tables take {used:,}. "
+            "Raise it to far more than that, or take features away."
+        )
+    return values
+
+
+def _given_up(crosses: Vocabulary, recycled: Int64s, values: int) -> Vocabulary:
+    """The crosses without those that have a recycled row of `values` as a side: their rows become free."""
+    if not len(recycled):
+        return crosses
+    passed_on = np.zeros(values, np.bool_)
+    passed_on[recycled] = True
+    gone = pa.array(_touched(crosses.rows["key"], passed_on))
+    rows = crosses.rows
+    for i, name in enumerate(("feature", "key")):
+        rows = rows.set_column(i, name, pc.if_else(gone, None, rows[name]))
+    waits = pa.array(~_touched(crosses.waiting["key"], passed_on))
+    return Vocabulary(rows.combine_chunks(), crosses.waiting.filter(waits).combine_chunks())
+
+
+def _touched(keys: pa.ChunkedArray, passed_on: np.ndarray) -> np.ndarray:
+    """Whether a side of each cross is among the rows that were passed on; a free row has no sides."""
+    left, right = sides_of(keys.fill_null(0).to_numpy())
+    touched: np.ndarray = (passed_on[left] | passed_on[right]) & keys.is_valid().to_numpy()
+    return touched
+
+
+def _turnover(before: Vocabulary, after: Vocabulary) -> tuple[int, int]:
+    """How many rows went to new keys, and how many keys lost theirs."""
+    recycled = after.recycled_since(before)
+    lost = before.held() & ~after.held()[: len(before)]
+    lost[recycled] = before.held()[recycled]
+    return len(after) - len(before) + len(recycled), int(lost.sum())
+
+
 def _count(name: str, keys: Keys, contract: Contract) -> Sightings:
     counts = np.bincount(keys.bag.flat, minlength=len(keys.unique))
-    return Sightings(name, keys.unique, counts, contract.columns[name].min_count)
+    sightings = Sightings(name, keys.unique, counts, contract.columns[name].min_count)
+    return sightings if counts.all() else sightings.where(counts > 0)
 
 
 def _count_pairs(sides: tuple[str, str], bag: Bag, min_count: int) -> Sightings:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+from numba import njit
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -37,14 +38,25 @@ def fit(quantiles: Quantiles, table: pa.Table, names: tuple[str, ...], count: in
 
 def transform(quantiles: Quantiles, table: pa.Table, names: tuple[str, ...]) -> NDArray[np.float32]:
     """(B, 2K) float32: for each feature its quantile, and 1 where it is missing (null or NaN; the quantile is then 0)."""
-    dense = np.zeros((table.num_rows, 2 * len(names)), np.float32)
+    dense = np.empty((table.num_rows, 2 * len(names)), np.float32)
     for k, name in enumerate(names):
-        values = numbers(table, name)
-        cuts = np.asarray(quantiles.boundaries.get(name, ()))
-        missing = np.isnan(values)
-        dense[:, 2 * k] = np.where(missing, 0.0, np.searchsorted(cuts, values, side="right") / max(len(cuts), 1))
-        dense[:, 2 * k + 1] = missing
+        _fill(dense, 2 * k, numbers(table, name), np.asarray(quantiles.boundaries.get(name, ()), np.float64))
     return dense
+
+
+@njit(cache=True)
+def _fill(dense, column, values, cuts):  # type: ignore[no-untyped-def]
+    """The share of cuts at or below each value, and whether the value is missing, into two columns of `dense`."""
+    for row in range(len(values)):
+        low, high = 0, len(cuts)
+        while low < high:
+            middle = (low + high) // 2
+            if cuts[middle] <= values[row]:
+                low = middle + 1
+            else:
+                high = middle
+        dense[row, column] = low / max(len(cuts), 1)
+        dense[row, column + 1] = np.isnan(values[row])
 
 
 def drift(quantiles: Quantiles, table: pa.Table, names: tuple[str, ...]) -> dict[str, float]:

@@ -1,8 +1,8 @@
-"""Row numbers are append-only: a row, once given, never moves and never changes its value.
+"""A (row, generation) never changes its value: no key moves to another row, and a row passes to another key with generation + 1.
 
 Two vocabularies: `values` maps (feature, string key) to a row of the embedding table, `crosses` maps (cross, int64 key) to a row
-of the crosses' one-column table. Each feature of `values` has an out-of-vocabulary (OOV) row before its first value; crosses have
-none: an unseen cross contributes nothing. New rows are given in sorted order, so the order of a batch changes nothing.
+of the crosses' one-column table. Each feature of `values` has an out-of-vocabulary (OOV) row, which it keeps; crosses have none.
+A row without a feature is free: a cross gave it up (`widedeep.features.growth`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from widedeep.errors import IntegrityError
 from widedeep.features.bags import Int32s, Int64s
+from widedeep.features.index import Texts, find_numbers, find_texts, number_slots, text_slots, texts_of
 
 VALUE_KEY, CROSS_KEY = pa.string(), pa.int64()
 
@@ -28,22 +30,12 @@ def _row_schema(key: pa.DataType) -> pa.Schema:
 
 
 def _waiting_schema(key: pa.DataType) -> pa.Schema:
-    return pa.schema([("feature", pa.string()), ("key", key), ("sightings", pa.int64())])
-
-
-@dataclass(frozen=True)
-class Sightings:
-    """How often each distinct key of one feature occurred in a span; `min_count` of them, over all spans, admit it."""
-
-    feature: str
-    keys: pa.Array
-    counts: Int64s
-    min_count: int
+    return pa.schema([("feature", pa.string()), ("key", key), ("sightings", pa.int64()), ("last_span", pa.date32())])
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """`rows`: entry i is row i of the tables. `waiting`: keys seen too rarely so far, with their sightings in all spans."""
+    """`rows`: entry i is row i of the tables. `waiting`: keys without a row, sorted, with their sightings in all spans."""
 
     rows: pa.Table
     waiting: pa.Table
@@ -57,62 +49,46 @@ class Vocabulary:
 
     def lookup(self, feature: str, keys: pa.Array) -> Int32s:
         """(N,) int32 row of each key, -1 where it has none."""
-        if feature not in self._rows_by_feature:
+        if feature not in self._places:
             return np.full(len(keys), -1, np.int32)
-        known, rows = self._rows_by_feature[feature]
-        found = pc.index_in(keys, value_set=known).fill_null(-1).to_numpy()
-        return np.where(found >= 0, rows[found], np.int32(-1))
+        if feature not in self._slots:
+            self._slots[feature] = self._new_slots(self._places[feature])
+        if self._texts is None:
+            return find_numbers(self._slots[feature], self._numbers, keys.to_numpy())
+        found = find_texts(self._slots[feature], self._texts, texts_of(keys))
+        if keys.null_count:
+            found[keys.is_null().to_numpy(zero_copy_only=False)] = self._missing.get(feature, -1)
+        return found
 
     def oov_rows(self) -> dict[str, int]:
         """Each feature's OOV row."""
-        rows = np.flatnonzero(self.rows["oov"].to_numpy())
-        return dict(zip(self.rows["feature"].take(rows).to_pylist(), rows.tolist(), strict=True))
+        return self._oov_rows
 
-    @cached_property
-    def _rows_by_feature(self) -> dict[str, tuple[pa.Array, Int32s]]:
-        features = self.rows["feature"].combine_chunks().dictionary_encode()
-        codes, oov = features.indices.to_numpy(), self.rows["oov"].to_numpy()
-        keys = self.rows["key"].combine_chunks()
-        places = {
-            name: np.flatnonzero((codes == i) & ~oov).astype(np.int32) for i, name in enumerate(features.dictionary.to_pylist())
-        }
-        return {name: (keys.take(pa.array(rows)), rows) for name, rows in places.items() if len(rows)}
+    def generations(self) -> Int32s:
+        """(V,) int32: how often each row has passed to another key."""
+        generations: Int32s = self.rows["generation"].to_numpy()
+        return generations
+
+    def held(self) -> NDArray[np.bool_]:
+        """(V,) whether a key, or the unknown values of a feature, holds the row; else it is free."""
+        held: NDArray[np.bool_] = self.rows["feature"].is_valid().to_numpy()
+        return held
+
+    def recycled_since(self, before: Vocabulary) -> Int64s:
+        """The rows of an earlier state of this vocabulary that have passed to another key since, ascending."""
+        return np.flatnonzero(self.generations()[: len(before)] != before.generations())
 
     def with_oov(self, features: Iterable[str], span: date) -> Vocabulary:
         """Give an OOV row to every feature that has none."""
-        missing = sorted(set(features) - self.oov_rows().keys())
+        missing = pa.array(sorted(set(features) - self.oov_rows().keys()), pa.string())
         nulls = pa.nulls(len(missing), self.rows.schema.field("key").type)
-        return replace(self, rows=pa.concat_tables([self.rows, self._new_rows(missing, nulls, span, oov=True)]).combine_chunks())
+        return replace(self, rows=stacked([self.rows, self.new_rows(missing, nulls, span, oov=True)])) if len(missing) else self
 
-    def grown(self, sightings: Iterable[Sightings], span: date) -> Vocabulary:
-        """Admit every key that has now been seen `min_count` times; the others wait. Known rows only get a later `last_span`."""
-        seen = sorted(sightings, key=lambda s: s.feature)
-        last_span = self.rows["last_span"].cast(pa.int32()).to_numpy().copy()
-        new, waiting = [], [_without(self.waiting, [s.feature for s in seen])]
-        for s in seen:
-            row = self.lookup(s.feature, s.keys)
-            last_span[row[row >= 0]] = np.maximum(last_span[row[row >= 0]], (span - date(1970, 1, 1)).days)
-            total = self._total(s, unknown=row < 0)
-            admitted = total.filter(pc.greater_equal(total["sightings"], s.min_count))
-            new.append(self._new_rows([s.feature] * len(admitted), admitted["key"].combine_chunks(), span, oov=False))
-            waiting.append(total.filter(pc.less(total["sightings"], s.min_count)))
-        known = self.rows.set_column(5, "last_span", pa.array(last_span, pa.int32()).cast(pa.date32()))
-        ordered = pa.concat_tables(waiting).combine_chunks().sort_by([("feature", "ascending"), ("key", "ascending")])
-        return Vocabulary(pa.concat_tables([known, *new]).combine_chunks(), ordered)
-
-    def _total(self, seen: Sightings, unknown: np.ndarray) -> pa.Table:
-        """Sightings of one feature's keys without a row, in this span and before, sorted by key."""
-        before = self.waiting.filter(pc.equal(self.waiting["feature"], seen.feature))
-        keys, counts = seen.keys.filter(pa.array(unknown)), pa.array(seen.counts[unknown], pa.int64())
-        now = pa.table([pa.array([seen.feature] * len(keys), pa.string()), keys, counts], schema=self.waiting.schema)
-        both = pa.concat_tables([before, now]).group_by(["feature", "key"], use_threads=False).aggregate([("sightings", "sum")])
-        return both.rename_columns({"sightings_sum": "sightings"}).select(self.waiting.column_names).sort_by("key")
-
-    def _new_rows(self, features: list[str], keys: pa.Array, span: date, *, oov: bool) -> pa.Table:
-        n = len(features)
-        constant = [pa.array([oov] * n, pa.bool_()), pa.array([0] * n, pa.int32())]
-        spans = [pa.array([span] * n, pa.date32())] * 2
-        return pa.table([pa.array(features, pa.string()), keys, *constant, *spans], schema=self.rows.schema)
+    def new_rows(self, features: pa.Array, keys: pa.Array, span: date, *, oov: bool = False) -> pa.Table:
+        """Rows as they begin: generation 0, seen in this span only."""
+        n, day = len(keys), pa.scalar(span, pa.date32())
+        constant = [pa.repeat(oov, n), pa.repeat(pa.scalar(0, pa.int32()), n), pa.repeat(day, n), pa.repeat(day, n)]
+        return pa.table([features, keys, *constant], schema=self.rows.schema)
 
     def to_table(self) -> pa.Table:
         """One table for the store: the rows in order, then the waiting keys (those have sightings and no generation)."""
@@ -134,6 +110,48 @@ class Vocabulary:
         rows = table.filter(pc.invert(waits)).select(_row_schema(key).names)
         return cls(rows.combine_chunks(), table.filter(waits).select(_waiting_schema(key).names).combine_chunks())
 
+    @cached_property
+    def _oov_rows(self) -> dict[str, int]:
+        rows = np.flatnonzero(self.rows["oov"].to_numpy())
+        return dict(zip(self.rows["feature"].take(rows).to_pylist(), rows.tolist(), strict=True))
 
-def _without(table: pa.Table, features: list[str]) -> pa.Table:
-    return table.filter(pc.invert(pc.is_in(table["feature"], value_set=pa.array(features, pa.string()))))
+    @cached_property
+    def _places(self) -> dict[str, Int32s]:
+        """The rows of each feature's keys."""
+        encoded = self.rows["feature"].combine_chunks().dictionary_encode()
+        codes = encoded.indices.fill_null(-1).to_numpy().copy()
+        codes[list(self._oov_rows.values())] = -1
+        order = np.argsort(codes, kind="stable").astype(np.int32)
+        starts = np.searchsorted(codes[order], np.arange(len(encoded.dictionary) + 1))
+        return {name: order[starts[i] : starts[i + 1]] for i, name in enumerate(encoded.dictionary.to_pylist())}
+
+    @cached_property
+    def _slots(self) -> dict[str, Int32s]:
+        """Each feature's hash table, from its first look-up on."""
+        return {}
+
+    @cached_property
+    def _texts(self) -> Texts | None:
+        return texts_of(self.rows["key"].combine_chunks()) if self.rows.schema.field("key").type == VALUE_KEY else None
+
+    @cached_property
+    def _numbers(self) -> Int64s:
+        numbers: Int64s = self.rows["key"].combine_chunks().fill_null(-1).to_numpy()
+        return numbers
+
+    @cached_property
+    def _missing(self) -> dict[str, int]:
+        """The row of each feature's missing value, if it has one. It is an empty text, too, but is found here."""
+        rows = np.flatnonzero(self.rows["key"].is_null().to_numpy() & ~self.rows["oov"].to_numpy())
+        return dict(zip(self.rows["feature"].take(rows).to_pylist(), rows.tolist(), strict=True))
+
+    def _new_slots(self, places: Int32s) -> Int32s:
+        if self._texts is None:
+            return number_slots(self._numbers, places)
+        missing = self._missing.values()
+        return text_slots(self._texts, places[~np.isin(places, list(missing))])
+
+
+def stacked(tables: list[pa.Table]) -> pa.Table:
+    """The tables' rows, one after the other, each column in one piece."""
+    return pa.concat_tables(tables).combine_chunks()

@@ -1,6 +1,6 @@
 """Where weights start. An embedding row depends on (seed, feature, value) alone, not on when or beside whom it was admitted.
 
-`V` rows, `D` embedding width.
+`U` chosen rows, `D` embedding width.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from widedeep.artifacts import sha256
+from widedeep.features.bags import Int64s
 from widedeep.features.vocabulary import Vocabulary
 
 Uint64s = NDArray[np.uint64]
@@ -23,24 +24,24 @@ EMBEDDING_RANGE = 0.05
 OUTPUT_SHARE = 0.1
 
 
-def initial(name: str, shape: tuple[int, ...], values: Vocabulary, seed: int, *, start: int = 0) -> torch.Tensor:
-    """Initial values of one tensor, float32, from row `start` on.
+def initial(name: str, shape: tuple[int, ...], values: Vocabulary, seed: int, *, rows: Int64s | None = None) -> torch.Tensor:
+    """Initial values of one tensor, float32; of a table only these `rows` (U,), in their order, unless None.
 
     Hidden layers by He et al. 2015 (uniform), a small output layer so that training starts near the base rate, zeros elsewhere.
     """
     if name == "embedding":
-        return _embedding_rows(values, start, shape[1], seed)
+        return _embedding_rows(values.rows if rows is None else values.rows.take(rows), shape[1], seed)
     if name.endswith(".weight"):
         bound = math.sqrt(6 / shape[1]) * (OUTPUT_SHARE if name.startswith("output.") else 1)
         # A generator per tensor: adding a layer must not change how another one starts.
         generator = torch.Generator().manual_seed(int(sha256(f"{seed}/{name}".encode())[:15], 16))
         return (2 * torch.rand(shape, generator=generator) - 1) * bound
-    return torch.zeros((shape[0] - start, *shape[1:]))
+    return torch.zeros(shape if rows is None else (len(rows), *shape[1:]))
 
 
-def _embedding_rows(values: Vocabulary, start: int, width: int, seed: int) -> torch.Tensor:
-    """(V - start, D) uniform in ±EMBEDDING_RANGE."""
-    identity = _hash(values.rows.slice(start), seed)
+def _embedding_rows(rows: pa.Table, width: int, seed: int) -> torch.Tensor:
+    """(U, D) uniform in ±EMBEDDING_RANGE."""
+    identity = _hash(rows, seed)
     stream = np.arange(1, width + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     uniform = (_mix(identity[:, None] + stream[None, :]) >> np.uint64(40)).astype(np.float32) / np.float32(1 << 24)
     return torch.from_numpy((2 * uniform - 1) * np.float32(EMBEDDING_RANGE))

@@ -6,11 +6,15 @@
 from __future__ import annotations
 
 from itertools import accumulate
+from math import prod
 from typing import Literal
 
 from widedeep.artifacts import Value
 from widedeep.data.contract import Contract, Ftrl
 from widedeep.features.columns import Features
+from widedeep.features.growth import RowBytes
+
+FLOAT_BYTES = 4
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -63,6 +67,11 @@ def optimizer_shapes(specification: Specification, values: int, crosses: int) ->
     return states | {f"{name}.accumulator": shape for name, shape in weights.items() if name not in linear}
 
 
+def row_bytes(specification: Specification) -> RowBytes:
+    """What a row of either vocabulary costs in all tables, float32, with their optimizer's state."""
+    return RowBytes(_table_bytes(specification, 1, 0), _table_bytes(specification, 0, 1))
+
+
 def is_linear(name: str) -> bool:
     """Whether FTRL learns this tensor; AdaGrad learns the others."""
     return name == "bias" or name.startswith("wide.")
@@ -71,6 +80,11 @@ def is_linear(name: str) -> bool:
 def is_table(name: str) -> bool:
     """Whether the tensor has a row per vocabulary entry."""
     return name.startswith(("embedding", "wide."))
+
+
+def _table_bytes(specification: Specification, values: int, crosses: int) -> int:
+    shapes = weight_shapes(specification, values, crosses) | optimizer_shapes(specification, values, crosses)
+    return FLOAT_BYTES * sum(prod(shape) for name, shape in shapes.items() if is_table(name))
 
 
 def _layer_shapes(specification: Specification) -> Shapes:

@@ -13,9 +13,10 @@ from widedeep.artifacts import Part, Value
 from widedeep.data.contract import Contract
 from widedeep.features.columns import Features
 from widedeep.features.encoding import Coverage, EncodedBatch, coverage, encode
-from widedeep.features.growth import Vocabularies, grow
+from widedeep.features.growth import Growth, Vocabularies, grow, growth
 from widedeep.features.quantiles import Quantiles, drift, fit
 from widedeep.model.bundle import Bundle
+from widedeep.model.specification import Specification, row_bytes
 from widedeep.training.loop import retrain
 from widedeep.training.sampling import sampled
 from widedeep.training.warm_start import WarmStartReport, warm_start
@@ -32,6 +33,7 @@ class PartReport(Value):
     log_loss: progressive, each row predicted before it was learnt, as the loss sees it: a mean weighted by the rows' weights, at
         the label rate after sampling. None without rows, or if the model diverged.
     coverage: what the parent's vocabularies knew of it.
+    growth: which rows it gave and took.
     drift: how far its numeric features are from uniform over the frozen quantiles.
     """
 
@@ -40,6 +42,7 @@ class PartReport(Value):
     left_out: int
     log_loss: float | None
     coverage: Coverage
+    growth: Growth
     drift: dict[str, float]
 
 
@@ -66,32 +69,40 @@ def train_candidate(
     """
     delivered = sorted(parts, key=lambda item: (item[0].span, item[0].part, item[0].digest))
     ordered = [(part, sampled(table, contract, part, seed)) for part, table in delivered]
-    vocabularies, quantiles = _prepared(parent, ordered, contract)
+    vocabularies, growths = _grown(parent, ordered, contract)
+    quantiles = _fitted(parent, ordered, contract)
     bundle, warm = warm_start(parent, vocabularies, quantiles, contract, seed)
     meter = _Meter(sum(table.num_rows for _, table in ordered), on_progress)
     reports = []
-    for (part, table), (_, whole) in zip(ordered, delivered, strict=True):
+    for (part, table), (_, whole), grew in zip(ordered, delivered, growths, strict=True):
         encoded = encode(table, vocabularies, quantiles, contract)
         meter.start_part(encoded)
         bundle = retrain(bundle, encoded, contract.training, _shuffle_seed(seed, part), meter.hear)
         known, drifted = _coverage(parent, table, contract, part), drift(quantiles, table, vocabularies.features.numeric)
-        left_out = whole.num_rows - len(encoded)
+        counts = {"rows": len(encoded), "left_out": whole.num_rows - len(encoded)}
         loss = meter.part_loss()
-        reports.append(PartReport(part=part, rows=len(encoded), left_out=left_out, log_loss=loss, coverage=known, drift=drifted))
+        reports.append(PartReport(part=part, **counts, log_loss=loss, coverage=known, growth=grew, drift=drifted))
     loss = meter.loss()
     return bundle, TrainingReport(rows=meter.rows, steps=len(meter.losses), log_loss=loss, warm_start=warm, parts=tuple(reports))
 
 
-def _prepared(parent: Bundle | None, ordered: Tables, contract: Contract) -> tuple[Vocabularies, Quantiles]:
-    """The parent's vocabularies grown by every part, and its quantiles with boundaries for features that had none."""
+def _grown(parent: Bundle | None, ordered: Tables, contract: Contract) -> tuple[Vocabularies, list[Growth]]:
+    """The parent's vocabularies grown by every part, and what each part did to them."""
     vocabularies = Vocabularies.empty() if parent is None else parent.vocabularies
-    quantiles = Quantiles() if parent is None else parent.quantiles
+    row, growths = row_bytes(Specification.of(contract)), []
     for part, table in ordered:
-        vocabularies = grow(vocabularies, table, contract, part.span)
-    if ordered:
-        numeric, rows = contract.with_role("numeric"), [table for _, table in ordered]
-        quantiles = fit(quantiles, pa.concat_tables(rows, promote_options="default"), numeric, contract.model.quantiles)
-    return vocabularies, quantiles
+        before, vocabularies = vocabularies, grow(vocabularies, table, contract, part.span, row)
+        growths.append(growth(before, vocabularies, contract, row))
+    return vocabularies, growths
+
+
+def _fitted(parent: Bundle | None, ordered: Tables, contract: Contract) -> Quantiles:
+    """The parent's quantiles, with boundaries for features that had none."""
+    quantiles = Quantiles() if parent is None else parent.quantiles
+    if not ordered:
+        return quantiles
+    rows = pa.concat_tables([table for _, table in ordered], promote_options="default")
+    return fit(quantiles, rows, contract.with_role("numeric"), contract.model.quantiles)
 
 
 def _coverage(parent: Bundle | None, table: pa.Table, contract: Contract, part: Part) -> Coverage:

@@ -1,7 +1,7 @@
 """A warm start copies everything that still fits and initialises the rest: weights, optimizer state, vocabularies, boundaries.
 
 Old rows keep their place, so a table is carried by putting it in front of its new rows; the first layer is carried by input.
-What was not carried is reported.
+A row that has passed to another value or cross (its generation changed) starts cold. What was not carried is reported.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch
 
 from widedeep.artifacts import Value
 from widedeep.data.contract import Contract, Ftrl
 from widedeep.errors import UsageError
+from widedeep.features.bags import Int64s
 from widedeep.features.columns import cross_name
 from widedeep.features.growth import Vocabularies
 from widedeep.features.quantiles import Quantiles
@@ -25,12 +27,17 @@ from widedeep.training.optimizers import FtrlTable, ftrl_z
 
 
 class WarmStartReport(Value):
-    """`initialised` says what could not be carried and why; `new_values` and `new_crosses` count the appended rows."""
+    """`initialised` says what could not be carried and why.
+
+    `new_values` and `new_crosses` count the appended rows, `recycled_values` and `recycled_crosses` those that changed hands.
+    """
 
     carried: tuple[str, ...]
     initialised: tuple[str, ...]
     new_values: int
     new_crosses: int
+    recycled_values: int = 0
+    recycled_crosses: int = 0
 
 
 def warm_start(
@@ -46,10 +53,11 @@ def warm_start(
     weights, state = weight_shapes(specification, *sizes), optimizer_shapes(specification, *sizes)
     old: Tensors = {} if parent is None else _all_tensors(parent)
     columns = _Columns.shared(specification, specification if parent is None else parent.specification)
+    cold = _ColdRows.since(vocabularies if parent is None else parent.vocabularies, vocabularies)
     tensors: dict[str, torch.Tensor] = {}
     for name, shape in (weights | state).items():
         fresh = partial(initial, name, shape, vocabularies.values, seed)
-        tensors[name] = _carried(name, old[name], columns, fresh) if _fits(name, old, shape, columns) else fresh()
+        tensors[name] = _carried(name, old[name], columns, cold, fresh) if _fits(name, old, shape, columns) else fresh()
     if parent is not None and parent.specification.ftrl != specification.ftrl:
         tensors |= _rederived_z(tensors, specification.ftrl)
     bundle = Bundle(specification, vocabularies, quantiles, {n: tensors[n] for n in weights}, {n: tensors[n] for n in state})
@@ -83,6 +91,22 @@ class _Columns:
         return name.removesuffix(".accumulator") == self.layer
 
 
+@dataclass(frozen=True)
+class _ColdRows:
+    """The rows of either vocabulary that have another key than in the parent, and those that the parent lacks."""
+
+    values: tuple[Int64s, Int64s]
+    crosses: tuple[Int64s, Int64s]
+
+    @classmethod
+    def since(cls, old: Vocabularies, new: Vocabularies) -> _ColdRows:
+        pairs = (old.values, new.values), (old.crosses, new.crosses)
+        return cls(*((after.recycled_since(before), np.arange(len(before), len(after))) for before, after in pairs))
+
+    def of(self, table: str) -> tuple[Int64s, Int64s]:
+        return self.crosses if table.startswith("wide.crosses") else self.values
+
+
 def _fits(name: str, old: Tensors, shape: tuple[int, ...], columns: _Columns) -> bool:
     if name not in old:
         return False
@@ -92,10 +116,15 @@ def _fits(name: str, old: Tensors, shape: tuple[int, ...], columns: _Columns) ->
     return bool(columns.new) and before[0] == shape[0] if columns.own(name) else before == shape
 
 
-def _carried(name: str, old: torch.Tensor, columns: _Columns, fresh: Callable[..., torch.Tensor]) -> torch.Tensor:
-    """The old tensor where it fits, initial values for new rows and new inputs."""
+def _carried(
+    name: str, old: torch.Tensor, columns: _Columns, cold: _ColdRows, fresh: Callable[..., torch.Tensor]
+) -> torch.Tensor:
+    """The old tensor where it fits, initial values for cold rows and new inputs."""
     if is_table(name):
-        return torch.cat([old, fresh(start=len(old))])
+        recycled, appended = cold.of(name)
+        grown = torch.cat([old, fresh(rows=appended)])
+        grown[torch.from_numpy(recycled)] = fresh(rows=recycled)
+        return grown
     if not columns.own(name):
         return old
     grown = fresh()
@@ -125,6 +154,8 @@ def _report(parent: Bundle | None, bundle: Bundle) -> WarmStartReport:
         initialised=tuple(sorted([*lost, *dropped, *_changed_inputs(parent.specification, bundle.specification)])),
         new_values=len(bundle.vocabularies.values) - len(parent.vocabularies.values),
         new_crosses=len(bundle.vocabularies.crosses) - len(parent.vocabularies.crosses),
+        recycled_values=len(bundle.vocabularies.values.recycled_since(parent.vocabularies.values)),
+        recycled_crosses=len(bundle.vocabularies.crosses.recycled_since(parent.vocabularies.crosses)),
     )
 
 
