@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -28,6 +37,7 @@ from widedeep.local.commands import app as local_app
 
 if TYPE_CHECKING:
     from widedeep.steps import Workplace
+    from widedeep.steps.simulated import SimulatedSpan
 
 app = typer.Typer(help=__doc__.splitlines()[0], no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 sample_app = typer.Typer(help="MovieLens-100k as a source of daily spans.", no_args_is_help=True)
@@ -167,6 +177,43 @@ def demo() -> None:
     demonstrate(out)
 
 
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="A new folder, or that of the same simulation.")],
+    days: Annotated[int, typer.Option(min=1, help="How many spans.")] = 30,
+    rows_per_day: Annotated[int, typer.Option(help="Rows of each span, a multiple of 10.")] = 100_000,
+    seed: Annotated[int, typer.Option(help="Another seed is another store.")] = 0,
+    start: Annotated[datetime, typer.Option(**DAY, help="The first span.")] = datetime(2026, 1, 1),
+    apps: Annotated[int, typer.Option(help="Apps in the store on any day.")] = 500,
+    stationary: Annotated[bool, typer.Option("--stationary", help="No drift, no new apps and users.")] = False,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND:DAY[:SIZE|:COLUMN]",
+            help="regression:D:SIZE, drift:D:SIZE, decay:D:SIZE, broken-column:D:COLUMN, truncated:D; day D counts from 0.",
+        ),
+    ] = None,
+    deliver: Annotated[bool, typer.Option("--deliver", help="Put the spans into the store's landing area, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the spans of a simulated app store, with the true probability of every row beside them (docs/simulator.md)."""
+    from widedeep.simulation import parse_fault, simulation_settings
+    from widedeep.steps.simulated import deliver_simulated
+    from widedeep.steps.simulated import simulate as write
+
+    faults = tuple(parse_fault(text) for text in fault or ())
+    settings = simulation_settings(rows_per_day=rows_per_day, seed=seed, start=start.date(), apps=apps, faults=faults)
+    with _counted("simulate") as on_day:
+        written = write(settings.stationary() if stationary else settings, days, folder, on_day)
+    if deliver:
+        with _workplace() as place:
+            deliver_simulated(place, folder, written)
+    if as_json:
+        _print_json(written)
+        return
+    out.print(_bayes_table(written, f"{folder}"))
+
+
 @sample_app.command()
 def fetch(folder: Annotated[Path, typer.Option(help="Where the three files go.")] = Path(".local/sample")) -> None:
     """Download MovieLens-100k (inside the wheel of recbole 1.2.1), checked by SHA-256."""
@@ -201,7 +248,7 @@ def main() -> None:
 
 def _fail(error: WidedeepError, status: int) -> None:
     err.print("error:", style="bold red", end=" ")
-    err.print(str(error), markup=False, highlight=False, soft_wrap=True)
+    err.print(str(error), markup=False, emoji=False, highlight=False, soft_wrap=True)
     sys.exit(status)
 
 
@@ -240,6 +287,15 @@ def _watched(place: "Workplace", title: str) -> Iterator[tuple["Workplace", Call
         yield replace(place, on_rows=on_rows), on_step
 
 
+@contextmanager
+def _counted(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar in a terminal that counts the days."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, days: bar.update(task, completed=done, total=days)
+
+
 class _Pace(ProgressColumn):
     """While rows are learnt, how fast; in other steps the time that it has taken so far."""
 
@@ -257,6 +313,14 @@ def _logging(level: int) -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
+
+
+def _bayes_table(spans: Sequence["SimulatedSpan"], title: str) -> Table:
+    table = Table("span", "rows", "label rate", "Bayes AUC", "Bayes log loss", title=title)
+    for day in spans:
+        known = (day.bayes.label_rate, day.bayes.auc, day.bayes.log_loss) if day.bayes else ()
+        table.add_row(str(day.span), f"{day.rows:,}", *("" if number is None else f"{number:.4f}" for number in known))
+    return table
 
 
 def _print_json(found: Value | Sequence[Value]) -> None:

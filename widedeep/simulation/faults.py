@@ -8,9 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from widedeep.simulation.settings import Fault, SimulationSettings, generator
+from widedeep.simulation.settings import LABEL, Fault, SimulationSettings, generator
 
-LABEL = "acquired"
 ARRIVES = 0.1  # of a truncated day
 
 

@@ -14,8 +14,8 @@ from widedeep.simulation.population import ENGLISH, SPOKEN, Float64s, Int64s, R,
 from widedeep.simulation.settings import SLOTS, SimulationSettings
 from widedeep.simulation.world import Effects, World
 
-BASE = -2.35  # for a label rate of about 15 %
-MIDDLE_AGE, AGE_SPREAD = 32.0, 9.0
+BASE = -2.5  # for a label rate of 12 to 20 %, by seed and day
+MIDDLE_AGE, AGE_SPREAD, AGE_WIDTH = 32.0, 12.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ def _taste(world: World, sessions: Sessions) -> Float64s:
     owned = users.installed >= 0
     total = np.einsum("slr,sl->sr", tastes[users.installed], owned.astype(np.float64))
     mean = total / np.maximum(1, owned.sum(1))[:, None]
-    wanted = 1.3 * mean + 0.25 * world.effects.country[users.country]
+    wanted = 1.5 * mean + 0.25 * world.effects.country[users.country]
     nearness = np.einsum("sr,skr->sk", wanted, tastes[sessions.shown]) / np.sqrt(R)
-    fits: Float64s = 1.2 * np.tanh(nearness)
+    fits: Float64s = 1.4 * np.tanh(nearness)
     return fits
 
 
@@ -77,10 +77,10 @@ def _person(world: World, sessions: Sessions) -> Float64s:
     users, effects, shown = sessions.users, world.effects, sessions.shown
     category = world.apps.category[shown]
     best_age = MIDDLE_AGE + AGE_SPREAD * effects.age[category]
-    off = (users.age[:, None] - best_age) / 12
-    age = np.nan_to_num(0.9 * np.exp(-(off**2)) - 0.45, nan=0.0)
+    off = (users.age[:, None] - best_age) / AGE_WIDTH
+    age = np.nan_to_num(1.6 * np.exp(-(off**2)) - 0.8, nan=0.0)
     heavy = 1 / (1 + np.exp(-2 * (np.log(world.apps.size_mb[shown]) - 4)))
-    patience = 0.4 * effects.size[users.device][:, None] * heavy
+    patience = 0.6 * effects.size[users.device][:, None] * heavy
     abroad = 0.2 * (users.language != SPOKEN[users.country]) * (users.language == ENGLISH)
     speech: Float64s = abroad + 0.15 * effects.language[users.language]
     person: Float64s = age + patience + speech[:, None]

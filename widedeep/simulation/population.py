@@ -103,8 +103,8 @@ def born_apps(
     own, appeal = rng.standard_normal((count, R)), rng.standard_normal(count)
     popularity = (0.002 + rng.random(count)) ** -0.8  # near Zipf's law, by a random rank
     nearness = np.einsum("ar,gr->ag", taste_of(category_tastes, category, own), segments)
-    size_mb: Float64s = np.round(np.exp(3.5 + 1.1 * rng.standard_normal(count)), 1)
-    rating = np.round(np.clip(5 - rng.gamma(2.5, 0.4, count), 1, 5), 1)
+    size_mb: Float64s = np.exp(3.5 + 1.1 * rng.standard_normal(count)).round(1)
+    rating: Float64s = (5 - rng.gamma(2.5, 0.4, count)).clip(1, 5).round(1)
     unrated = rng.random(count) < (UNRATED_AT_BIRTH if new else UNRATED)
     audience = popularity[:, None] * np.exp(0.6 * nearness)
     return Apps(category, developer, size_mb, np.where(unrated, np.nan, rating), audience, own, appeal)

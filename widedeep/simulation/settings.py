@@ -15,10 +15,10 @@ FaultKind = Literal["regression", "broken-column", "drift", "decay", "truncated"
 
 SLOTS = 10
 """Apps shown in one session, one row each."""
-ROW_ID = "row_id"
+ROW_ID, LABEL = "row_id", "acquired"
 COLUMNS = (
     *(ROW_ID, "event_time", "user_id", "age", "country", "language", "device", "installed_apps"),
-    *("app_id", "category", "developer", "size_mb", "rating", "hour", "weekday", "slot", "acquired"),
+    *("app_id", "category", "developer", "size_mb", "rating", "hour", "weekday", "slot", LABEL),
 )
 SIZED = ("regression", "drift", "decay")
 
@@ -65,7 +65,7 @@ class SimulationSettings(Value):
     new_apps: float = Field(default=0.01, ge=0, le=0.2)
     new_users: float = Field(default=0.02, ge=0, le=0.2)
     drift: float = Field(default=0.04, ge=0, le=1)
-    pair_share: float = Field(default=0.03, ge=0, le=1)
+    pair_share: float = Field(default=0.02, ge=0, le=1)
     pair_effect: float = Field(default=1.6, ge=0, le=10)
     faults: tuple[Fault, ...] = ()
 
@@ -121,4 +121,5 @@ def _problems(error: ValidationError) -> str:
 
 
 def _problem(place: str, message: str, got: object) -> str:
-    return f"{place.replace('_', ' ')}: got {got!r:.60}, {message[:1].lower()}{message[1:]}" if place else message
+    said = message.removeprefix("Value error, ")
+    return f"{place.replace('_', ' ')}: got {got!r:.60}, {said[:1].lower()}{said[1:]}" if place else said
