@@ -7,10 +7,11 @@ import pyarrow as pa
 import pytest
 import torch
 
-from widedeep.data.contract import Column, Cross, Ftrl, Label, Model, Training
+from widedeep.data.contract import Column, Cross, Ftrl, Label, Model, Training, VocabularyLimits
 from widedeep.features.encoding import encode
 from widedeep.features.growth import grow
 from widedeep.model.forward import scores
+from widedeep.model.specification import is_table, row_bytes
 from widedeep.training.profile import numeric_profile, source_digest
 from widedeep.training.warm_start import warm_start
 
@@ -62,6 +63,42 @@ def grow_and_start(contract, tables):
     for table in tables:
         vocabularies = grow(vocabularies, table, contract, DAY)
     return warm_start(None, vocabularies, Quantiles(), contract, 7)[0]
+
+
+def test_a_recycled_row_starts_cold_and_every_other_one_is_carried_to_the_bit(make_contract, make_rows, learn):
+    contract = make_contract(vocabulary=VocabularyLimits(evict_after_days=2))
+    parent, _ = learn(None, contract, {0: make_rows(0, new_users=True)})
+    child, report = started(parent, contract, make_rows(4, count=20, new_users=True))
+    old, new = parent.vocabularies, child.vocabularies
+    recycled = {"values": new.values.recycled_since(old.values), "crosses": new.crosses.recycled_since(old.crosses)}
+    assert report.recycled_values == len(recycled["values"]) > 0
+    assert report.recycled_crosses == len(recycled["crosses"]) > 0
+    first = warm_start(None, new, parent.quantiles, contract, 7)[0]
+    fresh, now = {**first.weights, **first.optimizer}, {**child.weights, **child.optimizer}
+    for name, before in {**parent.weights, **parent.optimizer}.items():
+        cold = recycled["crosses" if name.startswith("wide.crosses") else "values"] if is_table(name) else np.empty(0, int)
+        kept = np.setdiff1d(np.arange(len(before)), cold)
+        assert torch.equal(now[name][kept], before[kept]), name
+        assert torch.equal(now[name][cold], fresh[name][cold]), name
+    assert any(parent.optimizer["embedding.accumulator"][recycled["values"]].any(dim=1))
+
+
+@pytest.mark.parametrize("parts", [("wide", "deep"), ("wide",), ("deep",)])
+def test_the_cap_holds_to_the_byte_of_the_bundles_own_tables(make_contract, make_rows, learn, parts):
+    model = Model(embedding=4, hidden=(8, 6), quantiles=4, parts=parts)
+    bundle, room = None, {}
+    for cap in (None, 500, 501):
+        limits = VocabularyLimits(max_bytes=cap, evict_after_days=2)
+        contract = make_contract(model=model, vocabulary=limits)
+        for day in (0, 1, 5):
+            bundle, report = learn(bundle if day else None, contract, {day: make_rows(day, new_users=True)})
+            tensors = {**bundle.weights, **bundle.optimizer}
+            used = sum(tensor.nbytes for name, tensor in tensors.items() if is_table(name))
+            assert report.parts[0].growth.table_bytes == used
+            assert cap is None or used <= cap
+            room[cap] = used
+    assert room[None] > 501
+    assert room[500] > 500 - row_bytes(bundle.specification).value
 
 
 def test_an_added_feature_carries_the_old_inputs_and_is_reported(make_contract, make_rows, learn):

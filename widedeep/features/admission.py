@@ -136,7 +136,7 @@ def _chosen(waiting: pa.Table, min_counts: dict[str, int], limit: int | None) ->
 
 def _placed(vocabulary: Vocabulary, newcomers: pa.Table, reusable: Int64s, span: date) -> pa.Table:
     """The rows with the newcomers in them: in the first reusable rows, the rest at the end."""
-    new = vocabulary.new_rows(newcomers["feature"], newcomers["key"], span)
+    new = vocabulary.new_rows(newcomers["feature"], newcomers["key"], span, newcomers["last_span"])
     taken = reusable[: len(new)]
     both = stacked([vocabulary.rows, new])
     if not len(taken):

@@ -1,7 +1,7 @@
-"""Hash tables from keys to rows, built once for a vocabulary asked for every batch. Equal keys, to the byte, give equal rows.
+"""Hash tables from keys to rows, built once for a vocabulary and asked for every batch. Keys are equal to the byte.
 
-Open addressing with linear probing: slots, at most half of them full, hold rows of the vocabulary's key column, -1 where free. A hit
-counts only after the keys themselves were compared. Compiled, since Arrow would build such a table anew for every look-up.
+Open addressing with linear probing: slots, at most half of them full, hold rows of the vocabulary's key column, -1 where free.
+A hit counts only after the keys themselves were compared. Compiled, since Arrow would build such a table anew for every look-up.
 
 `S` slots, a power of two; `V` rows of the vocabulary; `N` keys that are asked for.
 """

@@ -81,14 +81,16 @@ class Vocabulary:
     def with_oov(self, features: Iterable[str], span: date) -> Vocabulary:
         """Give an OOV row to every feature that has none."""
         missing = pa.array(sorted(set(features) - self.oov_rows().keys()), pa.string())
-        nulls = pa.nulls(len(missing), self.rows.schema.field("key").type)
-        return replace(self, rows=stacked([self.rows, self.new_rows(missing, nulls, span, oov=True)])) if len(missing) else self
+        if not len(missing):
+            return self
+        nulls, seen = pa.nulls(len(missing), self.rows.schema.field("key").type), _same(span, len(missing))
+        return replace(self, rows=stacked([self.rows, self.new_rows(missing, nulls, span, seen, oov=True)]))
 
-    def new_rows(self, features: pa.Array, keys: pa.Array, span: date, *, oov: bool = False) -> pa.Table:
-        """Rows as they begin: generation 0, seen in this span only."""
-        n, day = len(keys), pa.scalar(span, pa.date32())
-        constant = [pa.repeat(oov, n), pa.repeat(pa.scalar(0, pa.int32()), n), pa.repeat(day, n), pa.repeat(day, n)]
-        return pa.table([features, keys, *constant], schema=self.rows.schema)
+    def new_rows(self, features: pa.Array, keys: pa.Array, span: date, last_span: pa.Array, *, oov: bool = False) -> pa.Table:
+        """Rows as they begin in a span. What waited for room may have been seen last in an earlier one."""
+        n = len(keys)
+        constant = [pa.repeat(oov, n), pa.repeat(pa.scalar(0, pa.int32()), n), _same(span, n)]
+        return pa.table([features, keys, *constant, last_span], schema=self.rows.schema)
 
     def to_table(self) -> pa.Table:
         """One table for the store: the rows in order, then the waiting keys (those have sightings and no generation)."""
@@ -150,6 +152,10 @@ class Vocabulary:
             return number_slots(self._numbers, places)
         missing = self._missing.values()
         return text_slots(self._texts, places[~np.isin(places, list(missing))])
+
+
+def _same(span: date, count: int) -> pa.Array:
+    return pa.repeat(pa.scalar(span, pa.date32()), count)
 
 
 def stacked(tables: list[pa.Table]) -> pa.Table:
