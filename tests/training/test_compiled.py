@@ -11,9 +11,9 @@ from widedeep.data.contract import AdaGrad, Ftrl, Training
 from widedeep.features.bags import Bag, offsets_of
 from widedeep.features.encoding import EncodedBatch
 from widedeep.training import kernels
-from widedeep.training.embeddings import CompiledEmbeddings, TorchEmbeddings
+from widedeep.training.embeddings import CompiledEmbeddings, TorchEmbeddings, padded
 from widedeep.training.layers import Layer, Layers
-from widedeep.training.parts import CompiledWide, TorchWide, learning_parts
+from widedeep.training.parts import WIDE, CompiledLinear, TorchLinear, learning_parts, wide_entries
 
 CPU = torch.device("cpu")
 VALUES, CROSSES, WIDTH = 30, 20, 5
@@ -84,7 +84,10 @@ def test_embeddings_compiled_and_by_torch_are_the_same_for_many_batches():
 
 def test_the_wide_part_compiled_and_by_torch_is_the_same_for_many_batches():
     ftrl = Ftrl(alpha=0.1, l1=0.3, l2=0.2)
-    compiled, by_torch = CompiledWide(tensors(), ftrl), TorchWide(tensors(), ftrl, CPU)
+    compiled, by_torch = (
+        CompiledLinear(tensors(), WIDE, wide_entries, ftrl),
+        TorchLinear(tensors(), WIDE, wide_entries, ftrl, CPU),
+    )
     for seed in range(8):
         rows = batch(seed)
         torch.testing.assert_close(compiled.logits(rows), by_torch.logits(rows), rtol=1e-6, atol=1e-6)
@@ -97,7 +100,7 @@ def test_the_wide_part_compiled_and_by_torch_is_the_same_for_many_batches():
 
 def test_gradients_of_duplicates_are_summed_before_they_are_squared():
     ftrl = Ftrl(alpha=0.1, l1=0.0)
-    wide = CompiledWide({name: torch.zeros_like(t) for name, t in tensors().items()}, ftrl)
+    wide = CompiledLinear({name: torch.zeros_like(t) for name, t in tensors().items()}, WIDE, wide_entries, ftrl)
     twice = batch(0, rows=1)
     twice = EncodedBatch(
         twice.rows, twice.bags, twice.dense, Bag(np.array([3, 3], np.int32), np.array([0, 2])), None, twice.sizes
@@ -114,8 +117,8 @@ def test_the_backward_pass_by_hand_is_autograds(precision, tolerance):
     layers = Layers(start, AdaGrad(learning_rate=0.1), CPU, precision)
     x = torch.randn((19, 4 * WIDTH + 2), generator=torch.Generator().manual_seed(1))
     upstream = torch.randn(19, generator=torch.Generator().manual_seed(2))
-    logits = layers.forward(x.to(precision))
-    flowing = layers.backward(upstream, 4 * WIDTH)
+    logits = layers.forward(functional.pad(x, (0, padded(x.shape[1]) - x.shape[1])).to(precision))
+    flowing = layers.backward(upstream)
 
     leaves = {
         name: t.clone().requires_grad_()
@@ -128,7 +131,7 @@ def test_the_backward_pass_by_hand_is_autograds(precision, tolerance):
     wanted = functional.linear(h, leaves["output.weight"]).squeeze(1)
     wanted.backward(upstream)
     torch.testing.assert_close(logits, wanted.detach(), rtol=tolerance, atol=tolerance)
-    torch.testing.assert_close(flowing.float(), leaf.grad[:, : 4 * WIDTH], rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(flowing.float()[:, : x.shape[1]], leaf.grad, rtol=tolerance, atol=tolerance)
     for name, weight in leaves.items():
         gained = layers.tensors()[f"{name}.accumulator"] - start[f"{name}.accumulator"]
         torch.testing.assert_close(gained, weight.grad**2, rtol=10 * tolerance, atol=tolerance, msg=name)

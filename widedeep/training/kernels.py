@@ -126,15 +126,13 @@ def adagrad_rows(weights: Any, accumulator: Any, place: Any, touched: Any, gradi
 
 
 @compiled
-def adagrad_all(weights: Any, accumulator: Any, gradient: Any, rounded_weights: Any, rate: Any, epsilon: Any) -> None:
-    """AdaGrad on all of weights (N,); `rounded_weights` (N,) gets a copy of its own type (it may be `weights` itself)."""
+def adagrad_all(weights: Any, accumulator: Any, gradient: Any, rate: Any, epsilon: Any) -> None:
+    """AdaGrad on all of weights (N,)."""
     for i in range(len(weights)):
         g = widened(gradient[i])
         total = accumulator[i] + g * g
         accumulator[i] = total
-        weight = weights[i] - rate * g / (np.sqrt(total) + epsilon)
-        weights[i] = weight
-        rounded_weights[i] = rounded(weight, rounded_weights)
+        weights[i] -= rate * g / (np.sqrt(total) + epsilon)
 
 
 @compiled
