@@ -40,7 +40,7 @@ DEVICE_SHARES = np.array([0.30, 0.15, 0.10, 0.35, 0.10])
 AGE_UNKNOWN, UNRATED, UNRATED_AT_BIRTH = 0.15, 0.03, 0.5
 
 R, G, L = 6, 24, 20
-INSTALLED_AT_FIRST = 9.0
+INSTALLED_AT_FIRST = 9.5  # on average; 3 % of the users begin with nothing
 NOBODY = -1
 BLOCK = 4096  # users that draw at a time: the waiting times of all of them together would not fit into memory
 
@@ -119,7 +119,7 @@ def born_users(first: int, count: int, audience: Float32s, first_app: int, rng: 
     age = np.clip(np.round(13 + rng.gamma(2.2, 9.0, count)), 13, 90)
     age[rng.random(count) < AGE_UNKNOWN] = np.nan
     drawn = drawn_apps(audience, segment, np.full((count, 1), NOBODY), L, rng)[:, ::-1] + first_app
-    kept = np.arange(L)[::-1] < np.minimum(rng.poisson(INSTALLED_AT_FIRST, count), L)[:, None]
+    kept = np.arange(L)[::-1] < np.minimum(rng.poisson(rng.gamma(2, INSTALLED_AT_FIRST / 2, count)), L)[:, None]
     return Users(np.arange(first, first + count), segment, country, language, device, age, np.where(kept, drawn, NOBODY))
 
 
