@@ -24,9 +24,14 @@ class Split:
 
 def split(table: pa.Table, contract: Contract, span: date) -> Split:
     """Hold out about `holdout_share` of the users. With two users or more, each side has one at least."""
-    users = pc.unique(table[contract.user])
-    held_out = pc.is_in(table[contract.user], users.filter(pa.array(_held_out(users.to_pylist(), contract, span), pa.bool_())))
+    held_out = is_held_out(table[contract.user], contract, span)
     return Split(train=table.filter(pc.invert(held_out)), holdout=table.filter(held_out))
+
+
+def is_held_out(users: pa.ChunkedArray, contract: Contract, span: date) -> pa.ChunkedArray:
+    """The rule of `split` for the users of all rows of a span: whether each row is held out, never null."""
+    distinct = pc.unique(users)
+    return pc.is_in(users, distinct.filter(pa.array(_held_out(distinct.to_pylist(), contract, span), pa.bool_())))
 
 
 def _held_out(users: list[object], contract: Contract, span: date) -> list[bool]:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from widedeep.artifacts import FileRef, Snapshot
 from widedeep.data.contract import Delivery
+from widedeep.data.rows import GROUP_ROWS
 from widedeep.data.tables import canonical, content_digest
 from widedeep.errors import UsageError
 from widedeep.publishing import layout
@@ -85,7 +86,7 @@ def _upload_rows(store: ObjectStore, span: date, digest: str, rows: pa.Table, sc
     path = scratch / f"{span}.rows.parquet"
     try:
         with full_disk_told(path):
-            pq.write_table(rows, path, compression="zstd")
+            pq.write_table(rows, path, compression="zstd", row_group_size=GROUP_ROWS)
         return store.upload(layout.rows(span, digest, file_ref("", path).sha256), path)
     finally:
         path.unlink(missing_ok=True)

@@ -1,0 +1,59 @@
+"""A part read group by group is the part."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from widedeep.data import rows as rows_module
+from widedeep.data.rows import RowsInFile, RowsInMemory, groups, rows_of, take
+
+
+@pytest.fixture
+def in_groups_of_ten(monkeypatch):
+    monkeypatch.setattr(rows_module, "GROUP_ROWS", 10)
+
+
+def table(count):
+    return pa.table({"a": list(range(count)), "b": [f"{i}" for i in range(count)]})
+
+
+def in_file(tmp_path, count, kept):
+    path = tmp_path / "rows.parquet"
+    pq.write_table(table(count), path, row_group_size=10)
+    return RowsInFile(path, np.array(kept, bool))
+
+
+@pytest.mark.parametrize("count", [0, 1, 10, 34])
+def test_the_groups_of_a_table_are_the_table(in_groups_of_ten, count):
+    rows = rows_of(table(count))
+    assert isinstance(rows, RowsInMemory)
+    assert pa.concat_tables(groups(rows)).equals(table(count))
+    assert rows.starts.tolist() == [*sorted({*range(0, count, 10), 0}), count]
+
+
+def test_the_groups_of_a_file_are_its_kept_rows_in_order(tmp_path):
+    kept = [i % 3 != 0 and not 10 <= i < 20 for i in range(34)]
+    rows = in_file(tmp_path, 34, kept)
+    wanted = table(34).filter(pa.array(kept))
+    assert pa.concat_tables(groups(rows)).equals(wanted)
+    assert rows.num_rows == wanted.num_rows
+    assert [t.num_rows for t in groups(rows)] == np.diff(rows.starts).tolist() == [6, 0, 7, 2]
+    assert pa.concat_tables(groups(rows, ["b"])).equals(wanted.select(["b"]))
+    assert rows.schema.names == ["a", "b"]
+
+
+def test_a_file_without_rows_has_a_schema_and_nothing_to_take(tmp_path):
+    rows = in_file(tmp_path, 0, [])
+    assert (rows.num_rows, take(rows, []).schema) == (0, table(0).schema)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=60), st.data())
+@settings(max_examples=40, deadline=None)
+def test_rows_are_taken_by_their_place_in_the_part(tmp_path_factory, kept, data):
+    rows = in_file(tmp_path_factory.mktemp("rows"), len(kept), kept)
+    wanted = table(len(kept)).filter(pa.array(kept))
+    positions = sorted(data.draw(st.sets(st.integers(0, rows.num_rows - 1)))) if rows.num_rows else []
+    assert take(rows, positions).equals(wanted.take(pa.array(positions, pa.int64())))

@@ -1,0 +1,111 @@
+"""The rows of a part, group after group: a part may be larger than memory, and reading it again gives the same groups.
+
+`N` rows of the part, `G` groups of at most `GROUP_ROWS` rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+GROUP_ROWS = 65_536  # of a snapshot's Parquet file: some 20 MB of the Criteo shape
+
+
+class Rows(Protocol):
+    @property
+    def num_rows(self) -> int:
+        """N."""
+        ...
+
+    @property
+    def schema(self) -> pa.Schema: ...
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """(G + 1,): group g holds the part's rows from starts[g] up to starts[g + 1]."""
+        ...
+
+    def group(self, number: int, columns: list[str] | None = None) -> pa.Table:
+        """One group, in the order of the part; all columns, or the named ones."""
+        ...
+
+
+@dataclass(frozen=True)
+class RowsInMemory:
+    """A table that is cut into groups, without copying it."""
+
+    table: pa.Table
+
+    @property
+    def num_rows(self) -> int:
+        return int(self.table.num_rows)
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self.table.schema
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        return np.append(np.arange(0, max(self.num_rows, 1), GROUP_ROWS), self.num_rows)
+
+    def group(self, number: int, columns: list[str] | None = None) -> pa.Table:
+        rows = self.table.slice(number * GROUP_ROWS, GROUP_ROWS)
+        return rows if columns is None else rows.select(columns)
+
+
+@dataclass(frozen=True)
+class RowsInFile:
+    """The rows of a Parquet file for which `kept` holds (one for each row of the file). A row group is read when it is asked for."""
+
+    path: Path
+    kept: NDArray[np.bool_]
+
+    @property
+    def num_rows(self) -> int:
+        return int(self.kept.sum())
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        return pq.read_schema(self.path)
+
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        return np.concatenate([[0], np.cumsum(self.kept)])[self._ends]
+
+    def group(self, number: int, columns: list[str] | None = None) -> pa.Table:
+        mask = self.kept[self._ends[number] : self._ends[number + 1]]
+        # Not kept open: a file handle can't be used from two threads.
+        with pq.ParquetFile(self.path) as file:
+            return file.read_row_group(number, columns=columns, use_threads=False).filter(pa.array(mask))
+
+    @cached_property
+    def _ends(self) -> NDArray[np.int64]:
+        metadata = pq.read_metadata(self.path)
+        sizes = [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)]
+        return np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+
+
+def rows_of(rows: Rows | pa.Table) -> Rows:
+    """A plain table as rows."""
+    return RowsInMemory(rows) if isinstance(rows, pa.Table) else rows
+
+
+def groups(rows: Rows, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    """All groups, one after the other."""
+    return (rows.group(number, columns) for number in range(len(rows.starts) - 1))
+
+
+def take(rows: Rows, positions: list[int]) -> pa.Table:
+    """The rows at these ascending positions of the part."""
+    wanted = np.asarray(positions, np.int64)
+    holders = np.searchsorted(rows.starts, wanted, side="right") - 1
+    found = [rows.group(int(g)).take(pa.array(wanted[holders == g] - rows.starts[g])) for g in np.unique(holders)]
+    return pa.concat_tables(found) if found else rows.schema.empty_table()
