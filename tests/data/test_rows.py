@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from widedeep.data import rows as rows_module
-from widedeep.data.rows import RowsInFile, RowsInMemory, groups, rows_of, take
+from widedeep.data.rows import RowsInFile, RowsInMemory, chunks, rows_of, take
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def in_file(tmp_path, count, kept):
 def test_the_groups_of_a_table_are_the_table(in_groups_of_ten, count):
     rows = rows_of(table(count))
     assert isinstance(rows, RowsInMemory)
-    assert pa.concat_tables(groups(rows)).equals(table(count))
+    assert pa.concat_tables(chunks(rows)).equals(table(count))
     assert rows.starts.tolist() == [*sorted({*range(0, count, 10), 0}), count]
 
 
@@ -38,10 +38,10 @@ def test_the_groups_of_a_file_are_its_kept_rows_in_order(tmp_path):
     kept = [i % 3 != 0 and not 10 <= i < 20 for i in range(34)]
     rows = in_file(tmp_path, 34, kept)
     wanted = table(34).filter(pa.array(kept))
-    assert pa.concat_tables(groups(rows)).equals(wanted)
+    assert pa.concat_tables(chunks(rows)).equals(wanted)
     assert rows.num_rows == wanted.num_rows
-    assert [t.num_rows for t in groups(rows)] == np.diff(rows.starts).tolist() == [6, 0, 7, 2]
-    assert pa.concat_tables(groups(rows, ["b"])).equals(wanted.select(["b"]))
+    assert [rows.group(g).num_rows for g in range(4)] == np.diff(rows.starts).tolist() == [6, 0, 7, 2]
+    assert pa.concat_tables(chunks(rows, ["b"])).equals(wanted.select(["b"]))
     assert rows.schema.names == ["a", "b"]
 
 
@@ -57,3 +57,18 @@ def test_rows_are_taken_by_their_place_in_the_part(tmp_path_factory, kept, data)
     wanted = table(len(kept)).filter(pa.array(kept))
     positions = sorted(data.draw(st.sets(st.integers(0, rows.num_rows - 1)))) if rows.num_rows else []
     assert take(rows, positions).equals(wanted.take(pa.array(positions, pa.int64())))
+
+
+def test_shuffled_chunks_hold_groups_from_all_over_and_every_row_once(in_groups_of_ten):
+    rows = RowsInMemory(table(400))
+    found = [t["a"].to_pylist() for t in chunks(rows, shuffle=3)]
+    assert sorted(row for chunk in found for row in chunk) == list(range(400))
+    assert [len(chunk) for chunk in found] == [80, 80, 80, 80, 80]
+    assert all(chunk == sorted(chunk) and max(chunk) - min(chunk) > 200 for chunk in found)
+    assert found == [t["a"].to_pylist() for t in chunks(rows, shuffle=3)]
+    assert found != [t["a"].to_pylist() for t in chunks(rows, shuffle=4)]
+
+
+def test_a_part_of_one_chunk_keeps_its_order_whatever_the_seed(in_groups_of_ten):
+    (chunk,) = chunks(RowsInMemory(table(75)), shuffle=5)
+    assert chunk.equals(table(75))

@@ -13,7 +13,8 @@ from widedeep.errors import ContractError
 from widedeep.features import quantiles as q
 from widedeep.features.bags import Bag, offsets_of
 from widedeep.features.columns import categorical_keys, cross_name, multivalent_keys
-from widedeep.features.encoding import coverage, encode, labels
+from widedeep.features.coverage import Known, count_known
+from widedeep.features.encoding import encode, labels
 from widedeep.features.growth import Vocabularies, grow
 
 DAY = date(2026, 1, 1)
@@ -98,7 +99,7 @@ def test_an_unseen_cross_contributes_nothing_and_an_unseen_value_reads_its_featu
     assert batch.rows.tolist() == [[oov["who"]]]
     assert batch.bags[0].flat.tolist() == [oov["seen"]] * 2
     assert (batch.wide.flat < len(vocabularies.values)).all()
-    known = coverage(batch, vocabularies)
+    known = count_known(batch, vocabularies.features, Known.of(vocabularies, vocabularies)).coverage()
     assert (known.oov_share, known.unseen_cross_share) == (0.8, 1.0)
 
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 GROUP_ROWS = 65_536  # of a snapshot's Parquet file: some 20 MB of the Criteo shape
+CHUNK_GROUPS = 8  # that are in memory, encoded and shuffled together
 
 
 class Rows(Protocol):
@@ -34,7 +35,7 @@ class Rows(Protocol):
         ...
 
     def group(self, number: int, columns: list[str] | None = None) -> pa.Table:
-        """One group, in the order of the part; all columns, or the named ones."""
+        """One group, in the order of the part; all columns, or those of the named ones that there are."""
         ...
 
 
@@ -58,12 +59,12 @@ class RowsInMemory:
 
     def group(self, number: int, columns: list[str] | None = None) -> pa.Table:
         rows = self.table.slice(number * GROUP_ROWS, GROUP_ROWS)
-        return rows if columns is None else rows.select(columns)
+        return rows if columns is None else rows.select([name for name in columns if name in rows.column_names])
 
 
 @dataclass(frozen=True)
 class RowsInFile:
-    """The rows of a Parquet file for which `kept` holds (one for each row of the file). A row group is read when it is asked for."""
+    """The rows of a Parquet file for which `kept` holds, one for each row of the file. A row group is read when asked for."""
 
     path: Path
     kept: NDArray[np.bool_]
@@ -98,9 +99,22 @@ def rows_of(rows: Rows | pa.Table) -> Rows:
     return RowsInMemory(rows) if isinstance(rows, pa.Table) else rows
 
 
-def groups(rows: Rows, columns: list[str] | None = None) -> Iterator[pa.Table]:
-    """All groups, one after the other."""
-    return (rows.group(number, columns) for number in range(len(rows.starts) - 1))
+def chunks(rows: Rows, columns: list[str] | None = None, *, shuffle: int | None = None) -> Iterator[pa.Table]:
+    """All rows, `CHUNK_GROUPS` groups at a time: in the order of the part, or groups from all over it, drawn by a seed.
+
+    Snapshots are sorted: neighbours are alike, and a model should not meet all of a kind at once. A chunk's rows stay in order.
+    """
+    order = np.arange(len(rows.starts) - 1)
+    if shuffle is not None:
+        order = np.random.default_rng(shuffle).permutation(order)
+    for start in range(0, len(order), CHUNK_GROUPS):
+        tables = [rows.group(int(group), columns) for group in np.sort(order[start : start + CHUNK_GROUPS])]
+        yield pa.concat_tables(tables) if len(tables) > 1 else tables[0]
+
+
+def column(rows: Rows, name: str) -> pa.Table:
+    """One column of all rows."""
+    return pa.concat_tables(chunks(rows, [name]))
 
 
 def take(rows: Rows, positions: list[int]) -> pa.Table:

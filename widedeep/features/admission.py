@@ -35,6 +35,21 @@ class Sightings:
         return replace(self, keys=self.keys.filter(pa.array(keep)), counts=self.counts[keep])
 
 
+def counted(chunks: Iterable[list[Sightings]]) -> list[Sightings]:
+    """The sightings of all chunks of a span, each key once."""
+    total: dict[str, Sightings] = {}
+    for sightings in chunks:
+        for s in sightings:
+            total[s.feature] = _together(total[s.feature], s) if s.feature in total else s
+    return list(total.values())
+
+
+def _together(one: Sightings, other: Sightings) -> Sightings:
+    both = pa.table({"key": pa.concat_arrays([one.keys, other.keys]), "count": np.concatenate([one.counts, other.counts])})
+    summed = both.group_by("key", use_threads=False).aggregate([("count", "sum")]).combine_chunks()
+    return replace(one, keys=summed["key"].chunk(0), counts=summed["count_sum"].to_numpy())
+
+
 def admit(
     vocabulary: Vocabulary, sightings: Iterable[Sightings], span: date, *, evict_after_days: int | None, room: int | None
 ) -> Vocabulary:

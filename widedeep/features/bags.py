@@ -77,6 +77,8 @@ def bag_of_columns(table: NDArray[np.int32]) -> Bag:
 def _append(flat, ends, entries, offsets):  # type: ignore[no-untyped-def]
     """Write each row's entries where the row ends in `flat`, and move its end."""
     for row in range(len(ends)):
+        end = ends[row]
         for i in range(offsets[row], offsets[row + 1]):
-            flat[ends[row]] = entries[i]
-            ends[row] += 1
+            flat[end] = entries[i]
+            end += 1
+        ends[row] = end

@@ -35,6 +35,17 @@ class Features(Value):
             crosses=tuple(sorted({cross.of for cross in contract.crosses})),
         )
 
+    @property
+    def keyed(self) -> list[str]:
+        """Names of the features whose values have rows."""
+        return [*self.categorical, *self.multivalent]
+
+    def crossed(self) -> Features:
+        """Only what the crosses read."""
+        sides = {side for cross in self.crosses for side in cross}
+        categorical = tuple(name for name in self.categorical if name in sides)
+        return Features(categorical=categorical, multivalent=tuple(sorted(sides - set(categorical))), crosses=self.crosses)
+
 
 def cross_name(sides: tuple[str, str]) -> str:
     return f"AND({sides[0]},{sides[1]})"

@@ -13,11 +13,10 @@ import pyarrow.compute as pc
 from numba import njit
 from numpy.typing import NDArray
 
-from widedeep.artifacts import Value
 from widedeep.data.contract import Contract
 from widedeep.errors import ContractError
 from widedeep.features.bags import Bag, Int32s, Int64s, bag_of_columns, side_by_side
-from widedeep.features.columns import Features, Keys, cross_name, read_column
+from widedeep.features.columns import Keys, cross_name, read_column
 from widedeep.features.growth import Vocabularies, keys_of, pairs_of, value_rows
 from widedeep.features.quantiles import Quantiles, transform
 from widedeep.features.vocabulary import Vocabulary
@@ -62,13 +61,6 @@ class EncodedBatch:
         weights = None if self.weights is None else self.weights[index]
         bags = tuple(bag.take(index) for bag in self.bags)
         return EncodedBatch(self.rows[index], bags, self.dense[index], self.wide.take(index), labels, self.sizes, weights)
-
-
-class Coverage(Value):
-    """The limit of memorisation: the share of values out of the vocabulary and of crosses without a row; None of none."""
-
-    oov_share: float | None
-    unseen_cross_share: float | None
 
 
 def encode(table: pa.Table, vocabularies: Vocabularies, quantiles: Quantiles, contract: Contract) -> EncodedBatch:
@@ -135,18 +127,6 @@ def weights(table: pa.Table, contract: Contract) -> NDArray[np.float32] | None:
     return values
 
 
-def coverage(encoded: EncodedBatch, vocabularies: Vocabularies) -> Coverage:
-    """How much of these rows the vocabularies know."""
-    entries = np.concatenate([encoded.rows.ravel(), *(bag.flat for bag in encoded.bags)])
-    unknown = np.isin(entries, list(vocabularies.values.oov_rows().values()))
-    pairs = sum(_pair_count(encoded, vocabularies.features, sides) for sides in vocabularies.features.crosses)
-    found = int((encoded.wide.flat >= encoded.sizes[0]).sum())
-    return Coverage(
-        oov_share=round(float(unknown.mean()), 6) if len(entries) else None,
-        unseen_cross_share=round(1 - found / pairs, 6) if pairs else None,
-    )
-
-
 def _categorical(values: Vocabulary, keys: dict[str, Keys], names: tuple[str, ...], count: int) -> Int32s:
     """(B, F) rows of univalent features."""
     rows = np.empty((count, len(names)), np.int32)
@@ -175,9 +155,3 @@ def _gather(rows, column, known, codes):  # type: ignore[no-untyped-def]
 def _cross_rows(vocabularies: Vocabularies, name: str, keys: Bag) -> Bag:
     rows = vocabularies.crosses.lookup(name, pa.array(keys.flat, pa.int64()))
     return Bag(rows + np.int32(len(vocabularies.values)), keys.offsets).where(rows >= 0)
-
-
-def _pair_count(encoded: EncodedBatch, features: Features, sides: tuple[str, str]) -> int:
-    one_each = np.ones(len(encoded), np.int64)
-    lengths = {name: bag.lengths() for name, bag in zip(features.multivalent, encoded.bags, strict=True)}
-    return int((lengths.get(sides[0], one_each) * lengths.get(sides[1], one_each)).sum())

@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 
 from widedeep.artifacts import Value
 from widedeep.data.contract import Contract
+from widedeep.data.rows import Rows, chunks, rows_of
 from widedeep.errors import ContractError, UsageError
-from widedeep.features.admission import Sightings, admit, ready
+from widedeep.features.admission import Sightings, admit, counted, ready
 from widedeep.features.bags import Bag, Int64s
 from widedeep.features.columns import Features, Keys, categorical_keys, cross_name, multivalent_keys
 from widedeep.features.crosses import cross, sides_of
@@ -88,9 +89,11 @@ class Growth(Value):
 
 
 def grow(
-    vocabularies: Vocabularies, table: pa.Table, contract: Contract, span: date, row_bytes: RowBytes | None = None
+    vocabularies: Vocabularies, rows: Rows | pa.Table, contract: Contract, span: date, row_bytes: RowBytes | None = None
 ) -> Vocabularies:
     """Give rows to the new values and crosses of one span's training rows, for the features that the contract names.
+
+    The rows are read twice: a cross can only be counted once the values have their rows.
 
     Values come before crosses where there is not room for all: a cross is nothing without its values' rows, and a value serves
     both parts of the model. `row_bytes` is needed where the contract sets `vocabulary.max_bytes`.
@@ -100,15 +103,14 @@ def grow(
         UsageError: a cap is set, and nobody said what a row costs.
     """
     features, limits, cost = Features.of(contract), contract.vocabulary, _cost(contract, row_bytes)
-    keys = keys_of(table, features)
-    known = _with_oov(vocabularies, keys, span, limits.max_bytes, cost)
+    known = _with_oov(vocabularies, features.keyed, span, limits.max_bytes, cost)
     room = _room(limits.max_bytes, cost.total(len(known), len(vocabularies.crosses)), cost.value)
-    seen = [_count(name, k, contract) for name, k in keys.items()]
+    seen = counted(_values_of(table, contract) for table in chunks(rows_of(rows), features.keyed))
     values = admit(known, seen, span, evict_after_days=limits.evict_after_days, room=room)
     crosses = _given_up(vocabularies.crosses, values.recycled_since(known), len(values))
     room = _room(limits.max_bytes, cost.total(len(values), len(crosses)), cost.cross)
-    counts = {c.of: c.min_count for c in contract.crosses}
-    pairs = [_count_pairs(sides, bag, counts[sides]) for sides, bag in pairs_of(value_rows(values, keys), features).items()]
+    sides = features.crossed()
+    pairs = counted(_pairs_of(table, values, contract) for table in chunks(rows_of(rows), sides.keyed)) if sides.crosses else []
     return Vocabularies(values, admit(crosses, pairs, span, evict_after_days=limits.evict_after_days, room=room), features)
 
 
@@ -131,6 +133,16 @@ def keys_of(table: pa.Table, features: Features) -> dict[str, Keys]:
     """The keys of every categorical and multivalent feature."""
     univalent = {name: categorical_keys(table, name) for name in features.categorical}
     return univalent | {name: multivalent_keys(table, name) for name in features.multivalent}
+
+
+def _values_of(table: pa.Table, contract: Contract) -> list[Sightings]:
+    return [_count(name, keys, contract) for name, keys in keys_of(table, Features.of(contract)).items()]
+
+
+def _pairs_of(table: pa.Table, values: Vocabulary, contract: Contract) -> list[Sightings]:
+    features, min_counts = Features.of(contract), {cross.of: cross.min_count for cross in contract.crosses}
+    keys = keys_of(table, features.crossed())
+    return [_count_pairs(sides, bag, min_counts[sides]) for sides, bag in pairs_of(value_rows(values, keys), features).items()]
 
 
 def value_rows(values: Vocabulary, keys: dict[str, Keys]) -> dict[str, Bag]:
@@ -177,8 +189,8 @@ def _given_up(crosses: Vocabulary, recycled: Int64s, values: int) -> Vocabulary:
     rows = crosses.rows
     for i, name in enumerate(("feature", "key")):
         rows = rows.set_column(i, name, pc.if_else(gone, None, rows[name]))
-    waits = pa.array(~_touched(crosses.waiting["key"], passed_on))
-    return Vocabulary(rows.combine_chunks(), crosses.waiting.filter(waits).combine_chunks())
+    # Those that wait need no such care: they were last seen no later than their sides, so they are forgotten in this same growth.
+    return Vocabulary(rows.combine_chunks(), crosses.waiting)
 
 
 def _touched(keys: pa.ChunkedArray, passed_on: np.ndarray) -> np.ndarray:

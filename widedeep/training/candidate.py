@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 
 from widedeep.artifacts import Part, Value
 from widedeep.data.contract import Contract
-from widedeep.features.columns import Features
-from widedeep.features.encoding import Coverage, EncodedBatch, coverage, encode
+from widedeep.data.rows import Rows, chunks, column, rows_of
+from widedeep.features.coverage import Counts, Coverage, Known, count_known
+from widedeep.features.encoding import encode
 from widedeep.features.growth import Growth, Vocabularies, grow, growth
 from widedeep.features.quantiles import Quantiles, drift, fit
 from widedeep.model.bundle import Bundle
 from widedeep.model.specification import Specification, row_bytes
-from widedeep.training.loop import retrain
-from widedeep.training.sampling import sampled
+from widedeep.training.ahead import one_ahead
+from widedeep.training.loop import Chunk, retrain_chunks
+from widedeep.training.sampling import sampled_rows
 from widedeep.training.warm_start import WarmStartReport, warm_start
 
-Tables = Sequence[tuple[Part, pa.Table]]
+Parts = Sequence[tuple[Part, Rows | pa.Table]]
 OnProgress = Callable[[int, int], None]
 
 
@@ -57,9 +60,9 @@ class TrainingReport(Value):
 
 
 def train_candidate(
-    parent: Bundle | None, parts: Tables, contract: Contract, seed: int, on_progress: OnProgress
+    parent: Bundle | None, parts: Parts, contract: Contract, seed: int, on_progress: OnProgress
 ) -> tuple[Bundle, TrainingReport]:
-    """Sample, grow, warm-start, and learn each part once, in date order.
+    """Sample, grow, warm-start, and learn each part once, in date order; the next chunk is encoded while one is learnt.
 
     `on_progress(rows learnt, rows in all)` hears of the start and of each batch.
 
@@ -67,51 +70,73 @@ def train_candidate(
         ContractError: rows lack a column that the contract names, or a label.
         UsageError: the parent was loaded to score, without its optimizer's state.
     """
-    delivered = sorted(parts, key=lambda item: (item[0].span, item[0].part, item[0].digest))
-    ordered = [(part, sampled(table, contract, part, seed)) for part, table in delivered]
-    vocabularies, growths = _grown(parent, ordered, contract)
-    quantiles = _fitted(parent, ordered, contract)
+    delivered = sorted(((part, rows_of(rows)) for part, rows in parts), key=lambda own: (own[0].span, own[0].part, own[0].digest))
+    learnt = [(part, sampled_rows(rows, contract, part, seed)) for part, rows in delivered]
+    vocabularies, growths = _grown(parent, learnt, contract)
+    quantiles = _fitted(parent, learnt, contract)
     bundle, warm = warm_start(parent, vocabularies, quantiles, contract, seed)
-    meter = _Meter(sum(table.num_rows for _, table in ordered), on_progress)
-    reports = []
-    for (part, table), (_, whole), grew in zip(ordered, delivered, growths, strict=True):
-        encoded = encode(table, vocabularies, quantiles, contract)
-        meter.start_part(encoded)
-        bundle = retrain(bundle, encoded, contract.training, _shuffle_seed(seed, part), meter.hear)
-        known, drifted = _coverage(parent, table, contract, part), drift(quantiles, table, vocabularies.features.numeric)
-        counts = {"rows": len(encoded), "left_out": whole.num_rows - len(encoded)}
-        loss = meter.part_loss()
-        reports.append(PartReport(part=part, **counts, log_loss=loss, coverage=known, growth=grew, drift=drifted))
-    loss = meter.loss()
-    return bundle, TrainingReport(rows=meter.rows, steps=len(meter.losses), log_loss=loss, warm_start=warm, parts=tuple(reports))
+    known = Known.of(Vocabularies.empty() if parent is None else parent.vocabularies, vocabularies)
+    meter = _Meter([rows.num_rows for _, rows in learnt], on_progress)
+    encoded = one_ahead(_encoded(learnt, bundle, contract, seed, known))
+    bundle = retrain_chunks(bundle, meter.followed(encoded), contract.training, meter.hear)
+    reports = [
+        PartReport(
+            part=part,
+            rows=rows.num_rows,
+            left_out=whole.num_rows - rows.num_rows,
+            log_loss=meter.loss(i),
+            coverage=meter.counts[i].coverage(),
+            growth=growths[i],
+            drift=_drifted(quantiles, rows, vocabularies.features.numeric),
+        )
+        for i, ((part, rows), (_, whole)) in enumerate(zip(learnt, delivered, strict=True))
+    ]
+    counts = {"rows": meter.rows, "steps": meter.steps}
+    return bundle, TrainingReport(**counts, log_loss=meter.loss(), warm_start=warm, parts=tuple(reports))
 
 
-def _grown(parent: Bundle | None, ordered: Tables, contract: Contract) -> tuple[Vocabularies, list[Growth]]:
+@dataclass(frozen=True)
+class _Encoded:
+    """A chunk of a part, the number of that part, and how much of the chunk the parent knew."""
+
+    part: int
+    chunk: Chunk
+    counts: Counts
+
+
+def _encoded(
+    learnt: Sequence[tuple[Part, Rows]], bundle: Bundle, contract: Contract, seed: int, known: Known
+) -> Iterator[_Encoded]:
+    for number, (part, rows) in enumerate(learnt):
+        own = _shuffle_seed(seed, part)
+        for i, table in enumerate(chunks(rows, shuffle=own)):
+            encoded = encode(table, bundle.vocabularies, bundle.quantiles, contract)
+            yield _Encoded(number, Chunk(encoded, own + i), count_known(encoded, bundle.vocabularies.features, known))
+
+
+def _grown(parent: Bundle | None, learnt: Sequence[tuple[Part, Rows]], contract: Contract) -> tuple[Vocabularies, list[Growth]]:
     """The parent's vocabularies grown by every part, and what each part did to them."""
     vocabularies = Vocabularies.empty() if parent is None else parent.vocabularies
     row, growths = row_bytes(Specification.of(contract)), []
-    for part, table in ordered:
-        before, vocabularies = vocabularies, grow(vocabularies, table, contract, part.span, row)
+    for part, rows in learnt:
+        before, vocabularies = vocabularies, grow(vocabularies, rows, contract, part.span, row)
         growths.append(growth(before, vocabularies, contract, row))
     return vocabularies, growths
 
 
-def _fitted(parent: Bundle | None, ordered: Tables, contract: Contract) -> Quantiles:
+def _fitted(parent: Bundle | None, learnt: Sequence[tuple[Part, Rows]], contract: Contract) -> Quantiles:
     """The parent's quantiles, with boundaries for features that had none."""
     quantiles = Quantiles() if parent is None else parent.quantiles
-    if not ordered:
-        return quantiles
-    rows = pa.concat_tables([table for _, table in ordered], promote_options="default")
-    return fit(quantiles, rows, contract.with_role("numeric"), contract.model.quantiles)
+    for name in contract.with_role("numeric"):  # one at a time: a column of a big span is some 100 MB
+        tables = [column(rows, name) for _, rows in learnt if name not in quantiles.boundaries]
+        if tables:
+            whole = pa.concat_tables(tables, promote_options="default")
+            quantiles = fit(quantiles, whole, (name,), contract.model.quantiles)
+    return quantiles
 
 
-def _coverage(parent: Bundle | None, table: pa.Table, contract: Contract, part: Part) -> Coverage:
-    """Coverage by the parent's vocabularies, of the features that the contract names now."""
-    features = Features.of(contract)
-    known = Vocabularies.empty() if parent is None else parent.vocabularies
-    values = known.values.with_oov([*features.categorical, *features.multivalent], part.span)
-    known = replace(known, values=values, features=features)
-    return coverage(encode(table, known, Quantiles(), contract), known)
+def _drifted(quantiles: Quantiles, rows: Rows, names: tuple[str, ...]) -> dict[str, float]:
+    return {name: far for one in names for name, far in drift(quantiles, column(rows, one), (one,)).items()}
 
 
 def _shuffle_seed(seed: int, part: Part) -> int:
@@ -119,30 +144,32 @@ def _shuffle_seed(seed: int, part: Part) -> int:
 
 
 class _Meter:
-    """Counts rows, their weight and their progressive losses as they come in."""
+    """Counts what is learnt of each part: rows, their weight, their progressive losses, and what of them was known."""
 
-    def __init__(self, total: int, on_progress: OnProgress) -> None:
-        self.rows, self.losses = 0, list[float]()
-        self._weights = list[float]()
-        self._total, self._on_progress = total, on_progress
-        on_progress(0, total)
+    def __init__(self, parts: list[int], on_progress: OnProgress) -> None:
+        self.rows = self.steps = 0
+        self.counts = [Counts()] * len(parts)
+        self._losses, self._weights = [list[float]() for _ in parts], [list[float]() for _ in parts]
+        self._total, self._on_progress = sum(parts), on_progress
+        on_progress(0, self._total)
 
-    def start_part(self, encoded: EncodedBatch) -> None:
-        self._start = len(self.losses)
-        self._weights.append(len(encoded) if encoded.weights is None else float(encoded.weights.sum(dtype=np.float64)))
+    def followed(self, encoded: Iterator[_Encoded]) -> Iterator[Chunk]:
+        """The chunks; what is heard while one is learnt is counted for its part."""
+        for item in encoded:
+            self._part, rows = item.part, item.chunk.encoded
+            self.counts[item.part] += item.counts
+            self._weights[item.part].append(len(rows) if rows.weights is None else float(rows.weights.sum(dtype=np.float64)))
+            yield item.chunk
 
     def hear(self, rows: int, loss: float) -> None:
         self.rows += rows
-        self.losses.append(loss)
+        self.steps += 1
+        self._losses[self._part].append(loss)
         self._on_progress(self.rows, self._total)
 
-    def part_loss(self) -> float | None:
-        return _mean(math.fsum(self.losses[self._start :]), self._weights[-1])
-
-    def loss(self) -> float | None:
-        return _mean(math.fsum(self.losses), math.fsum(self._weights))
-
-
-def _mean(total: float, weight: float) -> float | None:
-    """None also where the total is not a number: JSON has no NaN, and a model that diverged must still reach the gate."""
-    return total / weight if weight and math.isfinite(total) else None
+    def loss(self, part: int | None = None) -> float | None:
+        """Mean log loss of a part, or of all. None without rows, and where it is no number: JSON has no NaN, and a model that
+        diverged must still reach the gate."""
+        own = slice(None) if part is None else slice(part, part + 1)
+        total, weight = math.fsum(chain(*self._losses[own])), math.fsum(chain(*self._weights[own]))
+        return total / weight if weight and math.isfinite(total) else None

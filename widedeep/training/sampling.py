@@ -8,12 +8,16 @@ however the part is cut into chunks, the same rows are learnt. A smaller rate le
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from widedeep.artifacts import Part, canonical_json, sha256
 from widedeep.data.contract import Contract
+from widedeep.data.rows import Rows
 from widedeep.features.encoding import labels
 
 BLOCK = 4  # numbers that Philox4x64 makes at once (Salmon et al. 2011)
@@ -32,6 +36,41 @@ def sampled(table: pa.Table, contract: Contract, part: Part, seed: int, start: i
         return table
     kept = (labels(table, contract) > 0) | (_draws(part, seed, start, table.num_rows) < rate)
     return table.filter(pa.array(kept))
+
+
+def sampled_rows(rows: Rows, contract: Contract, part: Part, seed: int) -> Rows:
+    """The same of a part that is read group by group."""
+    return rows if contract.training.negative_rate == 1 else SampledRows(rows, contract, part, seed)
+
+
+@dataclass(frozen=True)
+class SampledRows:
+    """The rows of a part that are learnt, group by group."""
+
+    rows: Rows
+    contract: Contract
+    part: Part
+    seed: int
+
+    @property
+    def num_rows(self) -> int:
+        return int(self.starts[-1])
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self.rows.schema
+
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        label = [self.contract.label.column]
+        sizes = [self.group(number, label).num_rows for number in range(len(self.rows.starts) - 1)]
+        return np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+
+    def group(self, number: int, columns: list[str] | None = None) -> pa.Table:
+        wanted = None if columns is None else list({*columns, self.contract.label.column})
+        start = int(self.rows.starts[number])
+        table = sampled(self.rows.group(number, wanted), self.contract, self.part, self.seed, start)
+        return table if columns is None else table.select([name for name in columns if name in table.column_names])
 
 
 def _draws(part: Part, seed: int, start: int, count: int) -> NDArray[np.float64]:
