@@ -67,6 +67,9 @@ def encoded(table: pa.Table, learnt: pa.Table | None = None):
         (pa.array([1.0, 2.5]), ["1", "2.5"]),
         (pa.chunked_array([["b"], ["a"]]), ["b", "a"]),
         (pa.array(["b", "a", "b"]).slice(1), ["a", "b"]),
+        (pa.array(["b", None, "a"]).dictionary_encode().filter(pa.array([False, True, True])), [None, "a"]),
+        (pa.DictionaryArray.from_arrays(pa.array([0, 1, 2]), pa.array([3, 3, None])), ["3", "3", None]),
+        (pa.chunked_array([pa.array(["b"]).dictionary_encode(), pa.array(["a", "b"]).dictionary_encode()]), ["b", "a", "b"]),
     ],
 )
 def test_every_type_becomes_strings_one_single_way(column, wanted):

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from widedeep.artifacts import Value
 from widedeep.data.contract import Contract
 from widedeep.errors import ContractError
-from widedeep.features.bags import Bag
+from widedeep.features.bags import Bag, Int64s
 
 
 class Features(Value):
@@ -68,19 +68,19 @@ def read_column(table: pa.Table, name: str) -> pa.Array:
     Raises:
         ContractError: the rows lack the column.
     """
-    if name not in table.column_names:
+    place = table.schema.get_field_index(name)
+    if place < 0:
         raise ContractError(
             f"column {name!r}: the model reads it, the rows have only {', '.join(table.column_names) or 'no columns'}. "
             "Deliver the column, or train a model from a contract without it."
         )
-    column = table.column(name)
+    column = table.column(place)
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def categorical_keys(table: pa.Table, name: str) -> Keys:
-    """Keys of a column with one value per row."""
-    column = read_column(table, name)
-    return _keys(column, np.arange(len(column) + 1))
+def categorical_keys(table: pa.Table, name: str, one_each: Int64s | None = None) -> Keys:
+    """Keys of a column with one value per row. `one_each` are the offsets of such a column, which many columns may share."""
+    return _keys(read_column(table, name), np.arange(table.num_rows + 1) if one_each is None else one_each)
 
 
 def multivalent_keys(table: pa.Table, name: str) -> Keys:

@@ -131,7 +131,8 @@ def growth(before: Vocabularies, after: Vocabularies, contract: Contract, row_by
 
 def keys_of(table: pa.Table, features: Features) -> dict[str, Keys]:
     """The keys of every categorical and multivalent feature."""
-    univalent = {name: categorical_keys(table, name) for name in features.categorical}
+    one_each = np.arange(table.num_rows + 1)
+    univalent = {name: categorical_keys(table, name, one_each) for name in features.categorical}
     return univalent | {name: multivalent_keys(table, name) for name in features.multivalent}
 
 

@@ -48,11 +48,10 @@ def transform(quantiles: Quantiles, table: pa.Table, names: tuple[str, ...]) -> 
 def _fill(dense, column, values, cuts):  # type: ignore[no-untyped-def]
     """The share of cuts at or below each value, and whether the value is missing, into two columns of `dense`."""
     for row in range(len(values)):
-        below = 0
-        for (
-            cut
-        ) in cuts:  # Vector instructions count a hundred cuts seven times faster than a binary search mispredicts its branches.
-            below += cut <= values[row]
+        value, below = values[row], 0
+        # Counting all cuts runs on vector instructions: for 99 cuts seven times faster than a binary search, whose branches miss.
+        for i in range(len(cuts)):
+            below += cuts[i] <= value
         dense[row, column] = below / max(len(cuts), 1)
         dense[row, column + 1] = np.isnan(values[row])
 
