@@ -8,6 +8,8 @@ PYTHON ?= python3.11
 PORT ?=
 # One part of the stack for `make logs`, e.g. PART=scheduler.
 PART ?=
+# One part of `make bench`: parse-dags, sample-chain, local-stack or engine.
+ONLY ?=
 
 BIN := .venv/bin
 READY := .venv/.complete
@@ -60,8 +62,8 @@ format: $(READY) ## Format, and repair what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY) $(SAMPLE) ## Measure the sample's chain, the stack and the parsing of DAGs (about ten minutes)
-	$(BIN)/python -m benchmarks
+bench: $(READY) $(SAMPLE) ## Measure everything (about 35 minutes; one part: ONLY=engine)
+	$(BIN)/python -m benchmarks $(ONLY)
 
 screenshots: | $(READY) ## Take the README's pictures from the running stack (needs Chromium)
 	@$(BIN)/python docs/screenshots.py

@@ -47,9 +47,9 @@ class Size:
 FULL = Size(
     learnt=400_000,
     held_out=100_000,
-    scored={256: 100_000, 4096: 380_000},
+    scored={256: 81_920, 4096: 380_928},
     dense={256: 10_240, 4096: 81_920},
-    sparse={256: 51_200, 4096: 163_840},
+    sparse={256: 122_880, 4096: 245_760},
     rounds=3,
     pipeline=1_000_000,
 )
@@ -59,7 +59,7 @@ QUICK = Size(
     scored={256: 10_240, 4096: 40_960},
     dense={256: 2560, 4096: 16_384},
     sparse={256: 10_240, 4096: 40_960},
-    rounds=2,
+    rounds=1,
     pipeline=60_000,
 )
 
@@ -92,8 +92,6 @@ def turns(size: Size) -> Iterator[Turn]:
     for n in range(size.rounds):
         for batch in BATCHES:
             for side in SIDES:
-                short = (size.dense if side.dense else size.sparse)[batch]
-                for precision in side.precisions:
-                    yield Turn(side, precision, batch, n, size.scored[batch] if n == 0 else short, scored=n == 0)
-            if n:
-                yield Turn(SIDES[0], "bfloat16", batch, n, size.sparse[batch], roomy=True)
+                rows = (size.dense if side.dense else size.sparse) if n else size.scored
+                yield from (Turn(side, precision, batch, n, rows[batch], scored=n == 0) for precision in side.precisions)
+            yield Turn(SIDES[0], "bfloat16", batch, n, (size.sparse if n else size.scored)[batch], roomy=True)
