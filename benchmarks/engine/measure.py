@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-WARM_UP = 4
+from benchmarks.engine.plan import WARM_UP
 
 
 class Side(Protocol):
@@ -32,7 +32,7 @@ class Side(Protocol):
 
 
 def measured(side: Side, batch: int, rows: int) -> dict[str, float]:
-    """Learn `rows` rows after a few batches that compile, allocate and fill caches."""
+    """Learn `rows` rows after the warm-up."""
     warm = WARM_UP * batch
     side.learn(0, warm)
     began = time.process_time()

@@ -6,6 +6,8 @@ from typing import Any
 
 BATCHES = (256, 4096)
 PRECISIONS = ("float32", "bfloat16")
+# Batches before a measurement: they compile, allocate and fill caches.
+WARM_UP = 4
 
 
 @dataclass(frozen=True)
