@@ -111,6 +111,17 @@ def test_numbers_become_quantiles_and_missing_ones_an_input_of_their_own():
     np.testing.assert_allclose(batch.dense, [[2 / 3, 0], [0, 1], [0, 1], [1, 0]], rtol=1e-6)
 
 
+@given(
+    st.lists(st.one_of(st.none(), st.floats(-3, 3), st.just(float("inf"))), max_size=9), st.lists(st.floats(-3, 3), max_size=9)
+)
+@settings(max_examples=60, deadline=None)
+def test_a_quantile_is_the_share_of_boundaries_at_or_below_the_value(values, cuts):
+    boundaries = q.Quantiles(boundaries={"a": tuple(sorted(cuts))} if cuts else {})
+    dense = q.transform(boundaries, pa.table({"a": pa.array(values, pa.float64())}), ("a",))
+    wanted = [[0 if v is None else sum(c <= v for c in cuts) / max(len(cuts), 1), v is None] for v in values]
+    np.testing.assert_array_equal(dense, np.array(wanted, np.float32).reshape(-1, 2))
+
+
 def test_frozen_boundaries_do_not_move_and_a_feature_without_values_is_fitted_when_it_has_some():
     first = q.fit(q.Quantiles(), pa.table({"a": [1.0, 2.0], "b": pa.nulls(2, pa.float64())}), ("a", "b"), 4)
     later = q.fit(first, pa.table({"a": [50.0], "b": [5.0]}), ("a", "b"), 4)

@@ -321,6 +321,11 @@ def test_a_lowered_cap_admits_nothing_until_rows_expire_and_one_below_the_oov_ro
         grow(first, table([]), tight, START)
 
 
+def test_another_limit_is_another_release():
+    digests = {contract(rule).training_digest for rule in (Rule(), Rule(evict=3), Rule(max_bytes=500))}
+    assert len(digests) == 3
+
+
 def test_more_rows_than_an_int32_counts_are_refused_in_words(monkeypatch):
     monkeypatch.setattr(growth_module, "ROW_LIMIT", 3)
     with pytest.raises(ContractError, match=r"5 rows of values and crosses, wanted at most 3.*max_bytes"):
