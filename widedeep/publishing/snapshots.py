@@ -99,6 +99,16 @@ def load_rows(store: ObjectStore, snapshot: Snapshot, scratch: Path) -> pa.Table
         IntegrityError: the file is missing or was tampered with.
     """
     with TemporaryDirectory(dir=scratch) as folder:
-        path = Path(folder, "rows.parquet")
-        store.download(snapshot.file, path)
+        path = fetch_rows(store, snapshot, Path(folder))
         return pq.ParquetFile(path).read()  # not read_table: it would make columns of folders named like `span=1`
+
+
+def fetch_rows(store: ObjectStore, snapshot: Snapshot, folder: Path) -> Path:
+    """The verified file with the rows of a snapshot, in `folder`: what is too large for memory is read from there.
+
+    Raises:
+        IntegrityError: the file is missing or was tampered with.
+    """
+    path = folder / "rows.parquet"
+    store.download(snapshot.file, path)
+    return path

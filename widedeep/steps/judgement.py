@@ -117,12 +117,14 @@ def _judge(
     import pandas as pd
     import pyarrow as pa
 
+    from widedeep.data.rows import chunks
     from widedeep.evaluation.gate import Comparison, decide
     from widedeep.evaluation.metrics import measure, paired_difference, row_losses
     from widedeep.features.encoding import labels
 
     limits, theirs = place.contract.gate, Comparison.unscored(champion)
-    rows = pa.concat_tables([part_rows(place, part) for part in holdout], promote_options="permissive")
+    tables = [table for part in holdout for table in chunks(part_rows(place, part))]
+    rows = pa.concat_tables(tables, promote_options="permissive")
     rows, w = _counted(rows, place.contract)
     if rehearsal.failures or rows.num_rows == 0:
         return decide(candidate, None, rehearsal, theirs, holdout, limits)

@@ -15,8 +15,7 @@ from widedeep.steps.settled import put_aside
 from widedeep.steps.workplace import Workplace, wanted
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
+    from widedeep.data.rows import RowsInFile
     from widedeep.model.bundle import Bundle
     from widedeep.training.candidate import TrainingReport
 
@@ -99,13 +98,18 @@ def plan_after(
     return plan(outcomes, own, parent.seen() if parent else frozenset(), place.contract.split, rule)
 
 
-def part_rows(place: Workplace, part: Part) -> "pa.Table":
-    """The rows of one side of a snapshot's split."""
-    from widedeep.data.split import split
+def part_rows(place: Workplace, part: Part) -> "RowsInFile":
+    """The rows of one side of a snapshot's split, in a scratch file of their own."""
+    import pyarrow.parquet as pq
 
-    snapshot = snapshots.version(place.store, part.span, part.version)
-    rows = split(snapshots.load_rows(place.store, snapshot, place.folder()), place.contract, part.span)
-    return rows.train if part.part == "train" else rows.holdout
+    from widedeep.data.rows import RowsInFile
+    from widedeep.data.split import is_held_out
+
+    path = snapshots.fetch_rows(place.store, snapshots.version(place.store, part.span, part.version), place.folder())
+    with pq.ParquetFile(path) as file:
+        users = file.read(columns=[place.contract.user])[place.contract.user]
+    held_out = is_held_out(users, place.contract, part.span).to_numpy()
+    return RowsInFile(path, held_out if part.part == "holdout" else ~held_out)
 
 
 def load_release(place: Workplace, manifest: Manifest, *, optimizer: bool) -> tuple["Bundle", Path]:
@@ -118,10 +122,10 @@ def load_release(place: Workplace, manifest: Manifest, *, optimizer: bool) -> tu
 
 
 def _train(place: Workplace, lineage: Lineage, parent: Manifest | None) -> Candidate:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from widedeep.data.catalogue import CATALOGUE_FILE, extend_catalogue
+    from widedeep.data.catalogue import CATALOGUE_FILE, extend_catalogue, item_columns
+    from widedeep.data.rows import chunks
     from widedeep.model.bundle import save_bundle
     from widedeep.model.golden import GOLDEN_FILE, golden_rows
     from widedeep.training.candidate import train_candidate
@@ -130,9 +134,12 @@ def _train(place: Workplace, lineage: Lineage, parent: Manifest | None) -> Candi
     parts = [(part, part_rows(place, part)) for part in lineage.learnt]
     bundle, report = train_candidate(before, parts, place.contract, lineage.seed, place.on_rows)
     folder = place.folder()
-    learnt = pa.concat_tables([rows for _, rows in parts], promote_options="permissive")
-    known = pq.read_table(before_folder / CATALOGUE_FILE) if before_folder and (before_folder / CATALOGUE_FILE).exists() else None
-    catalogue = extend_catalogue(known, learnt, place.contract)
+    catalogue = (
+        pq.read_table(before_folder / CATALOGUE_FILE) if before_folder and (before_folder / CATALOGUE_FILE).exists() else None
+    )
+    for _, rows in parts:
+        for table in chunks(rows, [*item_columns(place.contract), place.contract.time]):
+            catalogue = extend_catalogue(catalogue, table, place.contract)
     with full_disk_told(folder / "payload"):
         save_bundle(bundle, folder)
         pq.write_table(golden_rows(bundle, parts[-1][1], place.contract), folder / GOLDEN_FILE)
@@ -140,6 +147,8 @@ def _train(place: Workplace, lineage: Lineage, parent: Manifest | None) -> Candi
             pq.write_table(catalogue, folder / CATALOGUE_FILE)
         (folder / REPORT_FILE).write_bytes(report.to_bytes())
     log.info("%s: learnt %s", lineage.span, _told(report))
+    for warning in filter(None, (part.growth.warning() for part in report.parts)):
+        log.warning("%s: %s", lineage.span, warning)
     inherited = (*parent.inherited, *parent.lineage.learnt) if parent else ()
     return releases.stage(place.store, folder, lineage, inherited)
 
