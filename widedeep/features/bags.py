@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from widedeep.features.compiled import compiled
 
 Int32s = NDArray[np.int32]
 Int64s = NDArray[np.int64]
@@ -42,10 +43,10 @@ class Bag:
 
     def take(self, order: Int64s) -> Bag:
         """The rows of `order`, in that order."""
-        lengths = self.lengths()[order]
-        offsets = offsets_of(lengths)
-        within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
-        return Bag(self.flat[np.repeat(self.offsets[order], lengths) + within], offsets)
+        offsets = offsets_of(self.offsets[order + 1] - self.offsets[order])
+        flat = np.empty(offsets[-1], self.flat.dtype)
+        _take(flat, offsets, self.flat, self.offsets, order)
+        return Bag(flat, offsets)
 
     def where(self, keep: NDArray[np.bool_]) -> Bag:
         """Only the entries for which `keep` (N,) holds; every row stays."""
@@ -73,8 +74,8 @@ def bag_of_columns(table: NDArray[np.int32]) -> Bag:
     return Bag(table.ravel(), np.arange(rows + 1) * width)
 
 
-@njit(cache=True)
-def _append(flat, ends, entries, offsets):  # type: ignore[no-untyped-def]
+@compiled
+def _append(flat: Any, ends: Any, entries: Any, offsets: Any) -> None:
     """Write each row's entries where the row ends in `flat`, and move its end."""
     for row in range(len(ends)):
         end = ends[row]
@@ -82,3 +83,12 @@ def _append(flat, ends, entries, offsets):  # type: ignore[no-untyped-def]
             flat[end] = entries[i]
             end += 1
         ends[row] = end
+
+
+@compiled
+def _take(flat: Any, offsets: Any, entries: Any, starts: Any, order: Any) -> None:
+    """Write the entries of each row of `order`, which begin at its `starts`, to where `offsets` has room for them."""
+    for row in range(len(order)):
+        start = starts[order[row]]
+        for i in range(offsets[row + 1] - offsets[row]):
+            flat[offsets[row] + i] = entries[start + i]

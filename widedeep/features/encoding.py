@@ -6,17 +6,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import njit
 from numpy.typing import NDArray
 
 from widedeep.data.contract import Contract
 from widedeep.errors import ContractError
 from widedeep.features.bags import Bag, Int32s, Int64s, bag_of_columns, side_by_side
 from widedeep.features.columns import Keys, cross_name, read_column
+from widedeep.features.compiled import compiled
 from widedeep.features.growth import Vocabularies, keys_of, pairs_of, value_rows
 from widedeep.features.quantiles import Quantiles, transform
 from widedeep.features.vocabulary import Vocabulary
@@ -146,8 +147,8 @@ def _known_or_oov(values: Vocabulary, name: str, keys: Keys) -> Int32s:
     return rows
 
 
-@njit(cache=True)
-def _gather(rows, column, known, codes):  # type: ignore[no-untyped-def]
+@compiled
+def _gather(rows: Any, column: Any, known: Any, codes: Any) -> Any:
     for i in range(len(codes)):
         rows[i, column] = known[codes[i]]
 

@@ -8,12 +8,14 @@ A hit counts only after the keys themselves were compared. Compiled, since Arrow
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from numpy.typing import NDArray
 
 from widedeep.features.bags import Int32s, Int64s
+from widedeep.features.compiled import compiled, inlined
 
 Bytes = NDArray[np.uint8]
 Texts = tuple[Bytes, Int32s]
@@ -59,16 +61,16 @@ def _free_slots(rows: int) -> Int32s:
     return np.full(1 << max(1, (2 * rows - 1).bit_length()), -1, np.int32)
 
 
-@njit(cache=True, inline="always")
-def _mix(x):  # type: ignore[no-untyped-def]
+@inlined
+def _mix(x: Any) -> Any:
     """The finaliser of splitmix64 (Steele et al. 2014)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
 
 
-@njit(cache=True, inline="always")
-def _text_hash(text, start, stop):  # type: ignore[no-untyped-def]
+@inlined
+def _text_hash(text: Any, start: Any, stop: Any) -> Any:
     """FNV-1a over the bytes, then mixed: its low bits alone are poor."""
     hashed = np.uint64(0xCBF29CE484222325)
     for i in range(start, stop):
@@ -76,8 +78,8 @@ def _text_hash(text, start, stop):  # type: ignore[no-untyped-def]
     return _mix(hashed)
 
 
-@njit(cache=True, inline="always")
-def _equal(text, start, stop, other, other_start, other_stop):  # type: ignore[no-untyped-def]
+@inlined
+def _equal(text: Any, start: Any, stop: Any, other: Any, other_start: Any, other_stop: Any) -> Any:
     if stop - start != other_stop - other_start:
         return False
     for i in range(stop - start):  # noqa: SIM110  a generator is not compiled
@@ -86,8 +88,8 @@ def _equal(text, start, stop, other, other_start, other_stop):  # type: ignore[n
     return True
 
 
-@njit(cache=True)
-def _put_texts(slots, text, ends, rows):  # type: ignore[no-untyped-def]
+@compiled
+def _put_texts(slots: Any, text: Any, ends: Any, rows: Any) -> Any:
     last = np.uint64(len(slots) - 1)
     for row in rows:
         slot = _text_hash(text, ends[row], ends[row + 1]) & last
@@ -96,8 +98,8 @@ def _put_texts(slots, text, ends, rows):  # type: ignore[no-untyped-def]
         slots[slot] = row
 
 
-@njit(cache=True)
-def _find_texts(slots, text, ends, asked, asked_ends, found):  # type: ignore[no-untyped-def]
+@compiled
+def _find_texts(slots: Any, text: Any, ends: Any, asked: Any, asked_ends: Any, found: Any) -> Any:
     last = np.uint64(len(slots) - 1)
     for i in range(len(found)):
         start, stop = asked_ends[i], asked_ends[i + 1]
@@ -109,8 +111,8 @@ def _find_texts(slots, text, ends, asked, asked_ends, found):  # type: ignore[no
         found[i] = row
 
 
-@njit(cache=True)
-def _put_numbers(slots, numbers, rows):  # type: ignore[no-untyped-def]
+@compiled
+def _put_numbers(slots: Any, numbers: Any, rows: Any) -> Any:
     last = np.uint64(len(slots) - 1)
     for row in rows:
         slot = _mix(np.uint64(numbers[row])) & last
@@ -119,8 +121,8 @@ def _put_numbers(slots, numbers, rows):  # type: ignore[no-untyped-def]
         slots[slot] = row
 
 
-@njit(cache=True)
-def _find_numbers(slots, numbers, asked, found):  # type: ignore[no-untyped-def]
+@compiled
+def _find_numbers(slots: Any, numbers: Any, asked: Any, found: Any) -> Any:
     last = np.uint64(len(slots) - 1)
     for i in range(len(found)):
         slot = _mix(np.uint64(asked[i])) & last

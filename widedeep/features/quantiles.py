@@ -6,14 +6,16 @@ moving them would shift every deep input under old weights.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from numpy.typing import NDArray
 from pydantic import Field
 
 from widedeep.artifacts import Value
 from widedeep.features.columns import read_column
+from widedeep.features.compiled import compiled
 
 Float64s = NDArray[np.float64]
 
@@ -44,8 +46,8 @@ def transform(quantiles: Quantiles, table: pa.Table, names: tuple[str, ...]) -> 
     return dense
 
 
-@njit(cache=True)
-def _fill(dense, column, values, cuts):  # type: ignore[no-untyped-def]
+@compiled
+def _fill(dense: Any, column: Any, values: Any, cuts: Any) -> Any:
     """The share of cuts at or below each value, and whether the value is missing, into two columns of `dense`."""
     for row in range(len(values)):
         value, below = values[row], 0

@@ -32,11 +32,10 @@ class Embeddings(Protocol):
 
 
 class CompiledEmbeddings:
-    """On the CPU, with compiled loops and scratch memory that is kept from batch to batch."""
+    """On the CPU, with compiled loops; it learns in the tensors that it is given."""
 
     def __init__(self, tensors: Tensors, adagrad: AdaGrad, precision: torch.dtype) -> None:
-        self._weights = tensors["embedding"].numpy().copy()
-        self._accumulator = tensors["embedding.accumulator"].numpy().copy()
+        self._weights, self._accumulator = tensors["embedding"].numpy(), tensors["embedding.accumulator"].numpy()
         self._place = np.full(len(self._weights), -1, np.int32)
         self._adagrad, self._precision = adagrad, precision
 

@@ -7,12 +7,10 @@ bfloat16 travels as its bits in uint16. `B` rows of a batch, `N` entries, `U` di
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload
 
-# error_model: a division by zero gives infinity as in torch, and its check does not keep the loop from being vectorised.
-# Nothing is reassociated (no fastmath), so the same bytes come out at every vector width.
-compiled = njit(cache=True, nogil=True, error_model="numpy")
+from widedeep.features.compiled import compiled
 
 
 def widened(value: Any) -> Any:

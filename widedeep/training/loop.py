@@ -1,4 +1,4 @@
-"""One pass over the rows: every row is predicted before it is learnt, and the parent's tensors are never written to.
+"""One pass over the rows: every row is predicted before it is learnt.
 
 The result depends on the bundle, the rows and their order, the settings, the seeds and the numeric profile, on nothing else.
 """
@@ -34,12 +34,14 @@ class Chunk:
 
 
 def retrain(bundle: Bundle, encoded: EncodedBatch, training: Training, seed: int, on_batch: OnBatch) -> Bundle:
-    """`retrain_chunks` of one chunk."""
-    return retrain_chunks(bundle, [Chunk(encoded, seed)], training, on_batch)
+    """`retrain_chunks` of one chunk, from a copy of the bundle."""
+    weights, optimizer = ({n: t.clone() for n, t in own.items()} for own in (bundle.weights, bundle.optimizer or {}))
+    copied = replace(bundle, weights=weights, optimizer=None if bundle.optimizer is None else optimizer)
+    return retrain_chunks(copied, [Chunk(encoded, seed)], training, on_batch)
 
 
 def retrain_chunks(bundle: Bundle, chunks: Iterable[Chunk], training: Training, on_batch: OnBatch) -> Bundle:
-    """A new bundle that has learnt the rows once, chunk after chunk.
+    """A bundle that has learnt the rows once, chunk after chunk. The given one is used up: its tables are learnt in place.
 
     `on_batch(rows, log_loss)` hears of each batch: how many rows, and the sum of their log losses before they were learnt.
 
@@ -55,9 +57,9 @@ def retrain_chunks(bundle: Bundle, chunks: Iterable[Chunk], training: Training, 
         parts = learning_parts(_tensors(bundle), training, device)
         for chunk in chunks:
             require_own(bundle, chunk.encoded)
-            shuffled = chunk.encoded.take(np.random.default_rng(chunk.seed).permutation(len(chunk.encoded)))
-            for start in range(0, len(shuffled), training.batch_size):
-                batch = shuffled.slice(start, min(start + training.batch_size, len(shuffled)))
+            order = np.random.default_rng(chunk.seed).permutation(len(chunk.encoded))
+            for start in range(0, len(order), training.batch_size):
+                batch = chunk.encoded.take(order[start : start + training.batch_size])
                 labels, weights = _labels(batch).to(device), _weights(batch).to(device)
                 logits = torch.stack([part.logits(batch) for part in parts]).sum(0) + offset
                 for part in parts:

@@ -1,5 +1,5 @@
 """The parts of the model while they learn. They share one residual, the derivative of the joint log loss: this is joint training
-(Cheng et al. 2016, §3.3). A part owns its copies of the tensors and writes only the rows of the batch, and its layers.
+(Cheng et al. 2016, §3.3). A part owns its tensors and writes only the rows of the batch, and its layers.
 
 `B` rows of a batch, `V` values, `C` crosses.
 """

@@ -1,4 +1,4 @@
-"""Our side, through its public functions: a loaded bundle, `retrain`, `scores`. The wide part learns by FTRL."""
+"""Our side, through its public functions: a loaded bundle, `retrain_chunks`, `scores`. The wide part learns by FTRL."""
 
 import time
 from pathlib import Path
@@ -10,7 +10,7 @@ from benchmarks.engine.contract import load_encoded, training
 from benchmarks.engine.settings import SEED
 from widedeep.model.bundle import load_bundle
 from widedeep.model.forward import scores
-from widedeep.training.loop import retrain
+from widedeep.training.loop import Chunk, retrain_chunks
 
 
 class Ours:
@@ -27,7 +27,8 @@ class Ours:
     def learn(self, start: int, stop: int) -> None:
         ends: list[float] = []
         rows = self._encoded.slice(start, stop)
-        self._bundle = retrain(self._bundle, rows, self._training, SEED, lambda _rows, _loss: ends.append(time.process_time()))
+        chunks = [Chunk(rows, SEED)]
+        self._bundle = retrain_chunks(self._bundle, chunks, self._training, lambda _rows, _loss: ends.append(time.process_time()))
         self.steps_cpu_s = (ends[-1] - ends[0]) * len(ends) / (len(ends) - 1)
 
     def scores(self) -> NDArray[np.float64]:
