@@ -2,8 +2,8 @@
 
     python -m benchmarks.quality.progressive.ours SAMPLE CONTRACT JOBS.jsonl
 
-Settings that a job leaves out are the contract's. `passes` and `forget` are what a chain never does: learn a week several times,
-and drop the optimizer's state after each week.
+Settings that a job leaves out are the contract's; `more_crosses` are added to its crosses, `unread` columns lose their role.
+`passes` and `forget` are what a chain never does: learn a week several times, and drop AdaGrad's state after each week.
 """
 
 from __future__ import annotations
@@ -59,6 +59,9 @@ def varied(contract: Contract, settings: dict[str, Any]) -> Contract:
     for name in settings.keys() & homes:
         home, key = homes[name]
         home[key] = settings[name]
+    plain["crosses"] += settings.get("more_crosses", [])
+    for name in settings.get("unread", []):
+        plain["columns"][name]["role"] = None
     return Contract.model_validate(plain)
 
 

@@ -2,8 +2,9 @@
 
     python with_<peer>.py WEEKS.npz JOBS.jsonl
 
-A line of the jobs is {"settings": …, "seed": …, "last": weeks in all, "retrain": "warm" or "scratch", "out": file}. A job whose
-file exists is done. This file imports numpy and torch only, since it runs in the environments of the peers.
+A line of the jobs is {"settings": …, "seed": …, "last": weeks in all, "retrain": "warm" or "scratch", "out": file}; one that
+retrains from scratch may name the `first` week to predict. A job whose file exists is done. This file imports numpy and torch
+only, since it runs in the environments of the peers.
 """
 
 import json
@@ -64,16 +65,13 @@ def progressive(build: Build, weeks: Weeks, job: dict[str, Any]) -> tuple[np.nda
     torch.manual_seed(job["seed"])
     np.random.seed(job["seed"])
     scores = np.full(len(weeks.week), np.nan)
-    model = build(job["settings"], job["seed"], weeks)
-    model.fit(weeks.where(weeks.week < HISTORY))
-    for week in range(HISTORY, job["last"]):
+    model = None
+    for week in range(job.get("first", HISTORY), job["last"]):
+        if model is None or job["retrain"] == "scratch":
+            model = build(job["settings"], job["seed"], weeks)
+            model.fit(weeks.where(weeks.week < week))
+        else:
+            model.fit(weeks.where(weeks.week == week - 1))
         now = weeks.week == week
         scores[now] = model.predict(weeks.where(now))
-        if week + 1 == job["last"]:
-            break
-        if job["retrain"] == "warm":
-            model.fit(weeks.where(now))
-        else:
-            model = build(job["settings"], job["seed"], weeks)
-            model.fit(weeks.where(weeks.week <= week))
     return scores, time.process_time() - began
