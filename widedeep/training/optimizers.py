@@ -43,6 +43,15 @@ def ftrl_z(table: FtrlTable, ftrl: Ftrl, *, l1: float) -> torch.Tensor:
     return torch.where(table.weights == 0, table.z.clamp(-l1, l1), kept)
 
 
+def ftrl_faded(table: FtrlTable, ftrl: Ftrl, kept: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """z and n with the share `kept` of n: the step of Algorithm 1 for n alone, backwards. The weights stay those of the table.
+
+    With a smaller n and the old z the weights would jump.
+    """
+    n = table.n * kept
+    return table.z + (table.n.sqrt() - n.sqrt()) / ftrl.alpha * table.weights, n
+
+
 def adagrad_step(
     weights: torch.Tensor, accumulator: torch.Tensor, gradient: torch.Tensor, adagrad: AdaGrad, *, learning_rate: float
 ) -> None:

@@ -1,5 +1,6 @@
 """A warm start copies everything that still fits and initialises the rest: weights, optimizer state, vocabularies, boundaries.
 
+The optimizer's state fades with the days since the parent's last span (`widedeep.training.forgetting`).
 Old rows keep their place, so a table is carried by putting it in front of its new rows; the first layer is carried by input.
 A row that has passed to another value or cross (its generation changed) starts cold. What was not carried is reported.
 """
@@ -23,6 +24,7 @@ from widedeep.features.quantiles import Quantiles
 from widedeep.model.bundle import Bundle, Tensors
 from widedeep.model.initial import initial
 from widedeep.model.specification import Specification, is_table, optimizer_shapes, weight_shapes
+from widedeep.training.forgetting import days_between, faded
 from widedeep.training.optimizers import FtrlTable, ftrl_z
 
 
@@ -60,6 +62,8 @@ def warm_start(
         tensors[name] = _carried(name, old[name], columns, cold, fresh) if _fits(name, old, shape, columns) else fresh()
     if parent is not None and parent.specification.ftrl != specification.ftrl:
         tensors |= _rederived_z(tensors, specification.ftrl)
+    if parent is not None:
+        tensors |= faded(tensors, contract.training, days_between(parent.vocabularies, vocabularies))
     bundle = Bundle(specification, vocabularies, quantiles, {n: tensors[n] for n in weights}, {n: tensors[n] for n in state})
     return bundle, _report(parent, bundle)
 

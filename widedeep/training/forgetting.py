@@ -1,0 +1,32 @@
+"""Sums of squared gradients fade with the days, so that steps don't shrink for ever (docs/adr/0007-forgetting.md).
+
+No weight moves. How much fades follows from the dates of the spans alone, never from the clock: a replay forgets the same.
+"""
+
+from __future__ import annotations
+
+import pyarrow.compute as pc
+import torch
+
+from widedeep.data.contract import Training
+from widedeep.features.growth import Vocabularies
+from widedeep.model.bundle import Tensors
+from widedeep.training.optimizers import FtrlTable, ftrl_faded
+
+
+def faded(tensors: Tensors, training: Training, days: int) -> dict[str, torch.Tensor]:
+    """The state of the optimizers after so many days, by name; nothing where nothing fades. `tensors`: weights and state."""
+    if training.half_life_days is None or days <= 0:
+        return {}
+    kept = 0.5 ** (days / training.half_life_days)
+    state = {name: tensor * kept for name, tensor in tensors.items() if name.endswith(".accumulator")}
+    for name in (name for name in tensors if f"{name}.z" in tensors):
+        table = FtrlTable(tensors[name], tensors[f"{name}.z"], tensors[f"{name}.n"])
+        state[f"{name}.z"], state[f"{name}.n"] = ftrl_faded(table, training.ftrl, kept)
+    return state
+
+
+def days_between(parent: Vocabularies, grown: Vocabularies) -> int:
+    """From the parent's latest span to the latest that its child will learn: vocabularies know what they have seen."""
+    before, after = (pc.max(vocabularies.values.rows["last_span"]).as_py() for vocabularies in (parent, grown))
+    return (after - before).days if before and after else 0
