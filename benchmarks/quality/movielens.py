@@ -35,6 +35,8 @@ TUNED, ALL = 16, 31  # weeks
 MARGIN = 0.002
 RETRAINED_TRIALS = 2  # a peer's best trials are also retrained from scratch each week, and the better way is taken
 
+CAVEAT = "Our ranges were laid around settings that older trials had found on weeks 9 to 31; the peers' around their defaults."
+
 Job = dict[str, Any]
 
 
@@ -86,7 +88,7 @@ def compared(chosen: dict[str, list[Job]], runs: dict[str, dict[str, list[Floats
     ]
     return {
         "protocol": " ".join(__doc__.split("\n\n")[2].split()),
-        "caveat": "Our ranges were laid around settings that older trials had found on weeks 9 to 31; the peers' around their defaults.",
+        "caveat": CAVEAT,
         "rows": len(rows.label),
         "users": int(rows.user.max()) + 1,
         "trials": TRIALS,
