@@ -77,7 +77,7 @@ def run(path: Path, rows: int, how: str) -> dict[str, Any]:
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.big_span")
     parser.add_argument("--quick", action="store_true", help="small, for development; writes no file")
-    big, small, rounds = (1_000_000, 600_000, 1) if parser.parse_args(arguments).quick else (20_000_000, 2_000_000, 2)
+    big, small, rounds = (1_000_000, 600_000, 1) if parser.parse_args(arguments).quick else (20_000_000, 2_000_000, 1)
     with tempfile.TemporaryDirectory(prefix="big-span-") as folder:
         path = Path(folder, "rows.parquet")
         write(path, big)
