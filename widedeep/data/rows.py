@@ -83,6 +83,9 @@ class RowsInFile:
 
     def group(self, number: int, columns: list[str] | None = None) -> pa.Table:
         mask = self.kept[self._ends[number] : self._ends[number + 1]]
+        if not mask.any():
+            empty = self.schema.empty_table()
+            return empty if columns is None else empty.select([name for name in columns if name in empty.column_names])
         # Not kept open: a file handle can't be used from two threads.
         with pq.ParquetFile(self.path) as file:
             return file.read_row_group(number, columns=columns, use_threads=False).filter(pa.array(mask))
