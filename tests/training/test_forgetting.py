@@ -1,5 +1,6 @@
-"""Sums of squared gradients fade by the dates of the spans, and no weight moves."""
+"""Sums of squared gradients fade by the dates and the rows of the spans, and no weight moves."""
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -21,15 +22,16 @@ from widedeep.training.warm_start import warm_start
 def fading(make_contract):
     """A contract with a half-life."""
 
-    def make(half_life_days):
-        return make_contract(training=Training(batch_size=16, half_life_days=half_life_days))
+    def make(half_life_days, half_life_rows=1):
+        settings = {"half_life_days": half_life_days, "half_life_rows": half_life_rows}
+        return make_contract(training=Training(batch_size=16, **settings))
 
     return make
 
 
 def grown(parent, contract, rows, day):
     vocabularies = grow(parent.vocabularies, rows, contract, date(2026, 1, 1 + day))
-    return warm_start(parent, vocabularies, parent.quantiles, contract, 7)[0]
+    return warm_start(parent, vocabularies, parent.quantiles, contract, 7, rows.num_rows)[0]
 
 
 def same(one, other):
@@ -99,7 +101,7 @@ def test_a_span_of_the_parents_day_or_an_earlier_one_fades_nothing(fading, make_
         assert same(*children)
 
 
-def test_what_fades_depends_on_the_dates_alone(fading, make_rows, learn):
+def test_what_fades_depends_on_the_dates_and_the_number_of_rows_alone(fading, make_rows, learn):
     contract = fading(2.0)
     parent, _ = learn(None, contract, {0: make_rows(0)})
     one, other = (grown(parent, contract, make_rows(rows), day=6).optimizer["bias.n"] for rows in (0, 3))
@@ -107,10 +109,30 @@ def test_what_fades_depends_on_the_dates_alone(fading, make_rows, learn):
     daily = parent
     for day in range(1, 7):
         daily = grown(daily, contract, make_rows(0), day=day)
-    torch.testing.assert_close(
-        daily.optimizer["hidden.0.weight.accumulator"], parent.optimizer["hidden.0.weight.accumulator"] / 8
-    )
+    layer = "hidden.0.weight.accumulator"
+    torch.testing.assert_close(daily.optimizer[layer], parent.optimizer[layer] / 8)
     assert days_between(parent.vocabularies, daily.vocabularies) == 6
+
+
+def test_a_span_of_few_rows_fades_no_more_than_its_rows_make_up_for(fading, make_rows, learn):
+    contract = fading(1.0, half_life_rows=60)
+    parent, _ = learn(None, contract, {0: make_rows(0)})
+    for count, kept in ((0, 1.0), (30, 0.5**0.5), (60, 0.5)):
+        child = grown(parent, contract, make_rows(0).slice(0, count), day=20 if count else 0)
+        torch.testing.assert_close(child.optimizer["bias.n"], parent.optimizer["bias.n"] * kept)
+
+
+def test_training_counts_all_rows_that_are_to_be_learnt(fading, make_rows, learn):
+    contract = fading(1.0, half_life_rows=120)
+    parent, _ = learn(None, contract, {0: make_rows(0)})
+    parts = {day: make_rows(day) for day in (8, 9)}
+    child, _ = learn(parent, contract, parts)
+    halved = {name: t / 2 if name.endswith(".accumulator") else t for name, t in parent.optimizer.items()}
+    for name in ("bias", "wide.values", "wide.crosses"):
+        table = FtrlTable(parent.weights[name], parent.optimizer[f"{name}.z"], parent.optimizer[f"{name}.n"])
+        halved[f"{name}.z"], halved[f"{name}.n"] = ftrl_faded(table, contract.training.ftrl, 0.5)
+    expected, _ = learn(replace(parent, optimizer=halved), fading(None), parts)
+    assert same(child, expected)
 
 
 def test_a_chain_that_was_saved_and_reloaded_fades_to_the_same_bytes(fading, make_rows, learn, tmp_path):

@@ -108,8 +108,8 @@ class Training(Section):
     """`negative_rate` is the share of the negatives that are learnt, beside all positives; scores stay calibrated for all rows.
 
     `precision` is that of the deep part's matrix products; weights, optimizer state and scores are always float32. `device: auto`
-    takes a CUDA device where there is one. The sums of squared gradients, which make the optimizers' steps small, halve every
-    `half_life_days` between spans (docs/adr/0007-forgetting.md); None: they only grow.
+    takes a CUDA device where there is one. The sums of squared gradients, which make the optimizers' steps small, halve in
+    `half_life_days` from span to span, but no sooner than `half_life_rows` new rows (docs/adr/0007-forgetting.md); None: never.
     """
 
     batch_size: int = Field(default=256, ge=1)
@@ -118,7 +118,8 @@ class Training(Section):
     precision: Literal["float32", "bfloat16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     negative_rate: float = Field(default=1.0, gt=0, le=1)
-    half_life_days: float | None = Field(default=None, gt=0)
+    half_life_days: float | None = Field(default=14.0, gt=0)
+    half_life_rows: int = Field(default=200_000, ge=1)
     ftrl: Ftrl = Ftrl()
     adagrad: AdaGrad = AdaGrad()
 

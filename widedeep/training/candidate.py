@@ -74,7 +74,8 @@ def train_candidate(
     learnt = [(part, sampled_rows(rows, contract, part, seed)) for part, rows in delivered]
     vocabularies, growths = _grown(parent, learnt, contract)
     quantiles = _fitted(parent, learnt, contract)
-    bundle, warm = warm_start(parent, vocabularies, quantiles, contract, seed)
+    coming = sum(rows.num_rows for _, rows in learnt)
+    bundle, warm = warm_start(parent, vocabularies, quantiles, contract, seed, coming)
     known = Known.of(Vocabularies.empty() if parent is None else parent.vocabularies, vocabularies)
     meter = _Meter([rows.num_rows for _, rows in learnt], on_progress)
     encoded = one_ahead(_encoded(learnt, bundle, contract, seed, known))

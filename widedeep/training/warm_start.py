@@ -1,6 +1,5 @@
 """A warm start copies everything that still fits and initialises the rest: weights, optimizer state, vocabularies, boundaries.
 
-The optimizer's state fades with the days since the parent's last span (`widedeep.training.forgetting`).
 Old rows keep their place, so a table is carried by putting it in front of its new rows; the first layer is carried by input.
 A row that has passed to another value or cross (its generation changed) starts cold. What was not carried is reported.
 """
@@ -43,9 +42,11 @@ class WarmStartReport(Value):
 
 
 def warm_start(
-    parent: Bundle | None, vocabularies: Vocabularies, quantiles: Quantiles, contract: Contract, seed: int
+    parent: Bundle | None, vocabularies: Vocabularies, quantiles: Quantiles, contract: Contract, seed: int, rows: int = 0
 ) -> tuple[Bundle, WarmStartReport]:
     """The model that training starts from: the parent's, grown to the vocabularies and reshaped to the contract, or a new one.
+
+    `rows` are to be learnt: by them, and by the days since the parent's last span, the optimizer's state fades.
 
     Raises:
         UsageError: the parent was loaded to score, without its optimizer's state.
@@ -63,7 +64,7 @@ def warm_start(
     if parent is not None and parent.specification.ftrl != specification.ftrl:
         tensors |= _rederived_z(tensors, specification.ftrl)
     if parent is not None:
-        tensors |= faded(tensors, contract.training, days_between(parent.vocabularies, vocabularies))
+        tensors |= faded(tensors, contract.training, days_between(parent.vocabularies, vocabularies), rows)
     bundle = Bundle(specification, vocabularies, quantiles, {n: tensors[n] for n in weights}, {n: tensors[n] for n in state})
     return bundle, _report(parent, bundle)
 
