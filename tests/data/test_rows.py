@@ -34,7 +34,7 @@ def test_the_groups_of_a_table_are_the_table(in_groups_of_ten, count):
     assert rows.starts.tolist() == [*sorted({*range(0, count, 10), 0}), count]
 
 
-def test_the_groups_of_a_file_are_its_kept_rows_in_order(tmp_path):
+def test_the_groups_of_a_file_are_its_kept_rows_in_order(tmp_path, in_groups_of_ten):
     kept = [i % 3 != 0 and not 10 <= i < 20 for i in range(34)]
     rows = in_file(tmp_path, 34, kept)
     wanted = table(34).filter(pa.array(kept))
@@ -46,6 +46,10 @@ def test_the_groups_of_a_file_are_its_kept_rows_in_order(tmp_path):
 
 
 def test_a_file_without_rows_has_a_schema_and_nothing_to_take(tmp_path):
+    empty = tmp_path / "none.parquet"
+    pq.ParquetWriter(empty, table(0).schema).close()
+    assert pq.read_metadata(empty).num_row_groups == 0
+    assert [t.num_rows for t in chunks(RowsInFile(empty, np.zeros(0, bool)), ["a"])] == [0]
     rows = in_file(tmp_path, 0, [])
     assert (rows.num_rows, take(rows, []).schema) == (0, table(0).schema)
 
@@ -72,3 +76,15 @@ def test_shuffled_chunks_hold_groups_from_all_over_and_every_row_once(in_groups_
 def test_a_part_of_one_chunk_keeps_its_order_whatever_the_seed(in_groups_of_ten):
     (chunk,) = chunks(RowsInMemory(table(75)), shuffle=5)
     assert chunk.equals(table(75))
+
+
+@pytest.mark.parametrize("written", [3, 7, 10, 25, 100])
+def test_groups_do_not_depend_on_how_the_file_was_written(tmp_path, in_groups_of_ten, written):
+    path, kept = tmp_path / "rows.parquet", np.arange(57) % 4 != 1
+    pq.write_table(table(57), path, row_group_size=written)
+    rows = RowsInFile(path, kept)
+    wanted = table(57).filter(pa.array(kept))
+    groups = [rows.group(g) for g in range(6)]
+    assert [t.num_rows for t in groups] == np.diff(rows.starts).tolist()
+    assert pa.concat_tables(groups).equals(wanted)
+    assert groups[2]["a"].to_pylist() == [a for a in range(20, 30) if a % 4 != 1]

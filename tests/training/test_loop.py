@@ -1,18 +1,22 @@
 """One step of the joint loop against a dense, independent one; what a pass may and may not touch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
+from llvmlite.binding import get_host_cpu_name
 
-from widedeep.data.contract import AdaGrad, Ftrl, Model, Training
+from widedeep.data.contract import AdaGrad, Column, Ftrl, Model, Training, VocabularyLimits
 from widedeep.errors import IntegrityError, UsageError
 from widedeep.features.encoding import encode
 from widedeep.model import scoring
 from widedeep.model.bundle import load_bundle, save_bundle
 from widedeep.model.forward import scores
 from widedeep.model.scoring import score_rows
+from widedeep.training import device
 from widedeep.training.candidate import TrainingReport
 from widedeep.training.loop import retrain
 from widedeep.training.profile import numeric_profile
@@ -163,6 +167,8 @@ def test_rows_encoded_by_other_vocabularies_or_without_labels_are_refused(make_c
     second, _ = learn(first, contract, {1: make_rows(1)})
     with pytest.raises(IntegrityError, match="bundle's own vocabularies"):
         scores(first, read(second, make_rows(0), contract))
+    with pytest.raises(IntegrityError, match="bundle's own vocabularies"):
+        retrain(first, read(second, make_rows(0), contract), contract.training, 0, silent)
     with pytest.raises(IntegrityError, match="no labels"):
         retrain(first, read(first, make_rows(0).drop_columns("bought"), contract), contract.training, 0, silent)
 
@@ -215,3 +221,93 @@ def test_the_profile_names_every_library_that_shapes_a_payloads_bytes():
     profile = numeric_profile(Training(threads=3))
     assert (profile.threads, profile.torch) == (3, torch.__version__)
     assert (profile.numpy, profile.pandas, profile.pyarrow) == (np.__version__, pd.__version__, pa.__version__)
+
+
+def test_rows_encoded_before_a_row_was_passed_on_are_refused(make_contract, make_rows, learn):
+    contract = make_contract(vocabulary=VocabularyLimits(evict_after_days=1))
+    parent, _ = learn(None, contract, {0: make_rows(0, new_users=True)})
+    child, _ = learn(parent, contract, {40: make_rows(0)})
+    stale = replace(read(parent, make_rows(0), contract), sizes=read(child, make_rows(0), contract).sizes)
+    assert child.vocabularies.values.passed_on > 0
+    with pytest.raises(IntegrityError, match="passed"):
+        scores(child, stale)
+
+
+def test_training_in_bfloat16_is_near_that_in_float32_and_not_the_same(make_contract, make_rows, learn):
+    one, other = (
+        learn(None, make_contract(training=Training(batch_size=16, precision=precision)), {0: make_rows(0, count=400)})[0]
+        for precision in ("float32", "bfloat16")
+    )
+    torch.testing.assert_close(other.weights["hidden.0.weight"], one.weights["hidden.0.weight"], rtol=0, atol=0.05)
+    assert not torch.equal(other.weights["hidden.0.weight"], one.weights["hidden.0.weight"])
+    assert {t.dtype for t in (other.weights | other.optimizer).values()} == {torch.float32}
+
+
+def test_what_the_process_was_set_to_changes_no_byte(make_contract, make_rows, learn):
+    contract, rows = make_contract(), {0: make_rows(0, count=100)}
+    wanted, _ = learn(None, contract, rows)
+    before = torch.get_num_threads(), torch.get_default_dtype(), torch.get_float32_matmul_precision()
+    torch.set_num_threads(2)
+    torch.set_default_dtype(torch.float64)
+    torch.set_float32_matmul_precision("medium")
+    try:
+        found, _ = learn(None, contract, rows)
+        assert torch.get_default_dtype() == torch.float64
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_num_threads(before[0])
+        torch.set_default_dtype(before[1])
+        torch.set_float32_matmul_precision(before[2])
+    assert equal(dict(found.weights | found.optimizer), dict(wanted.weights | wanted.optimizer))
+
+
+def test_training_runs_with_the_contracts_threads_and_deterministic_algorithms(make_contract, make_rows, learn):
+    seen = set()
+    contract = make_contract(training=Training(threads=2))
+    bundle, _ = learn(None, contract, {0: make_rows(0)})
+
+    def spy(_rows, _loss):
+        seen.add((torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()))
+
+    retrain(bundle, read(bundle, make_rows(0), contract), contract.training, 0, spy)
+    assert seen == {(2, True)}
+
+
+def test_rows_are_learnt_in_an_order_that_the_seed_draws(make_contract, make_rows, learn):
+    contract = make_contract()
+    parent, _ = learn(None, contract, {0: make_rows(0)})
+    batch = read(parent, make_rows(0), contract)
+    losses = []
+    for seed in (1, 2):
+        heard = []
+        retrain(parent, batch, contract.training, seed, lambda _rows, loss, heard=heard: heard.append(loss))
+        losses.append(heard)
+    assert losses[0][0] != losses[1][0], "the first batches hold other rows"
+
+
+def test_the_profile_tells_processors_apart_as_onednn_does(monkeypatch):
+    plain = numeric_profile(Training()).instruction_set
+    assert get_host_cpu_name() in plain
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert numeric_profile(Training()).instruction_set != plain
+
+
+def test_a_precision_that_the_processor_lacks_is_refused_in_words(monkeypatch):
+    def fails(*_arguments):
+        raise RuntimeError("could not create a primitive descriptor")
+
+    monkeypatch.setattr(device, "linear", fails)
+    with pytest.raises(UsageError, match=r"bfloat16, which the cpu here.*float32"):
+        numeric_profile(Training(precision="bfloat16"))
+    numeric_profile(Training())
+
+
+def test_huge_integers_are_numbers_and_weights_like_others(make_contract, make_rows, learn):
+    columns = dict(make_contract().columns) | {
+        "seen_ns": Column(type="integer", role="numeric"),
+        "w": Column(type="integer", role="weight"),
+    }
+    rows = make_rows(0).append_column("seen_ns", pa.array([1_763_000_000_000_000_001 + i for i in range(60)]))
+    rows = rows.append_column("w", pa.array([16_777_217] + [1] * 59))
+    bundle, _ = learn(None, make_contract(columns=columns), {0: rows})
+    assert np.isfinite(score_rows(bundle, rows, make_contract(columns=columns))).all()

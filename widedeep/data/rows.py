@@ -64,7 +64,11 @@ class RowsInMemory:
 
 @dataclass(frozen=True)
 class RowsInFile:
-    """The rows of a Parquet file for which `kept` holds, one for each row of the file. A row group is read when asked for."""
+    """The rows of a Parquet file for which `kept` holds, one for each row of the file. A group is read when it is asked for.
+
+    Groups are counted in rows of the file, whatever row groups it was written with: a model must not depend on that. They are
+    cheap to read where the two agree, as in every snapshot.
+    """
 
     path: Path
     kept: NDArray[np.bool_]
@@ -79,22 +83,34 @@ class RowsInFile:
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
-        return np.concatenate([[0], np.cumsum(self.kept)])[self._ends]
+        ends = np.append(np.arange(0, max(len(self.kept), 1), GROUP_ROWS), len(self.kept))
+        starts: NDArray[np.int64] = np.append(0, np.cumsum(self.kept, dtype=np.int64))[ends]
+        return starts
 
     def group(self, number: int, columns: list[str] | None = None) -> pa.Table:
-        mask = self.kept[self._ends[number] : self._ends[number + 1]]
+        start = number * GROUP_ROWS
+        mask = self.kept[start : start + GROUP_ROWS]
         if not mask.any():
             empty = self.schema.empty_table()
             return empty if columns is None else empty.select([name for name in columns if name in empty.column_names])
-        # Not kept open: a file handle can't be used from two threads.
-        with pq.ParquetFile(self.path) as file:
-            return file.read_row_group(number, columns=columns, use_threads=False).filter(pa.array(mask))
+        first = int(np.searchsorted(self._ends, start, side="right"))
+        last = int(np.searchsorted(self._ends, start + len(mask), side="left"))
+        # Not kept open: a file handle can't be used from two threads. The footer is: it is longer than a column of a group.
+        with pq.ParquetFile(self.path, metadata=self._metadata) as file:
+            rows = file.read_row_groups(list(range(first, last + 1)), columns=columns, use_threads=False)
+        before = int(self._ends[first - 1]) if first else 0
+        return rows.slice(start - before, len(mask)).filter(pa.array(mask))
+
+    @cached_property
+    def _metadata(self) -> pq.FileMetaData:
+        return pq.read_metadata(self.path)
 
     @cached_property
     def _ends(self) -> NDArray[np.int64]:
-        metadata = pq.read_metadata(self.path)
-        sizes = [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)]
-        return np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+        """Where each row group of the file ends."""
+        sizes = [self._metadata.row_group(g).num_rows for g in range(self._metadata.num_row_groups)]
+        ends: NDArray[np.int64] = np.cumsum(np.array(sizes, np.int64))
+        return ends
 
 
 def rows_of(rows: Rows | pa.Table) -> Rows:

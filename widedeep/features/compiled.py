@@ -1,7 +1,8 @@
 """Functions that numba compiles to machine code when they are first called.
 
 The code is kept on disk for later processes: beside the source, in the user's cache folder, or in NUMBA_CACHE_DIR. Where none can
-be written, as in a read-only container, each process compiles anew.
+be written, as in a read-only container, each process compiles anew. numba knows code by the time and size of its file, and not by
+`OPTIONS`: after a change of these, `make clean`.
 """
 
 from collections.abc import Callable

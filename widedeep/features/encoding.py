@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ class EncodedBatch:
     labels: (B,) float32 0 or 1; None when serving.
     sizes: (V, C) of the vocabularies that encoded it.
     weights: (B,) float32, as how many rows each counts; None where each counts once.
+    passed_on: how often rows of those vocabularies had passed to another key: with `sizes` it tells states of a chain apart.
     """
 
     rows: Int32s
@@ -43,6 +44,7 @@ class EncodedBatch:
     labels: NDArray[np.float32] | None
     sizes: tuple[int, int]
     weights: NDArray[np.float32] | None = None
+    passed_on: int = 0
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -51,9 +53,9 @@ class EncodedBatch:
         """Rows [start, stop), as views."""
         labels = None if self.labels is None else self.labels[start:stop]
         bags = tuple(bag.slice(start, stop) for bag in self.bags)
-        wide = self.wide.slice(start, stop)
         weights = None if self.weights is None else self.weights[start:stop]
-        return EncodedBatch(self.rows[start:stop], bags, self.dense[start:stop], wide, labels, self.sizes, weights)
+        rows, dense, wide = self.rows[start:stop], self.dense[start:stop], self.wide.slice(start, stop)
+        return replace(self, rows=rows, bags=bags, dense=dense, wide=wide, labels=labels, weights=weights)
 
     def take(self, order: Int64s | range) -> EncodedBatch:
         """The rows of `order`, in that order."""
@@ -61,7 +63,8 @@ class EncodedBatch:
         labels = None if self.labels is None else self.labels[index]
         weights = None if self.weights is None else self.weights[index]
         bags = tuple(bag.take(index) for bag in self.bags)
-        return EncodedBatch(self.rows[index], bags, self.dense[index], self.wide.take(index), labels, self.sizes, weights)
+        rows, dense, wide = self.rows[index], self.dense[index], self.wide.take(index)
+        return replace(self, rows=rows, bags=bags, dense=dense, wide=wide, labels=labels, weights=weights)
 
 
 def encode(table: pa.Table, vocabularies: Vocabularies, quantiles: Quantiles, contract: Contract) -> EncodedBatch:
@@ -88,6 +91,7 @@ def encode(table: pa.Table, vocabularies: Vocabularies, quantiles: Quantiles, co
         labels=labels(table, contract) if has_labels else None,
         sizes=(len(vocabularies.values), len(vocabularies.crosses)),
         weights=weights(table, contract),
+        passed_on=values.passed_on + vocabularies.crosses.passed_on,
     )
 
 
@@ -104,7 +108,7 @@ def labels(table: pa.Table, contract: Contract) -> NDArray[np.float32]:
             "Drop those rows before delivery."
         )
     limit = contract.label.at_least
-    positive = column.cast(pa.float32()) if limit is None else pc.greater_equal(column, limit).cast(pa.float32())
+    positive = column.cast(pa.float32(), safe=False) if limit is None else pc.greater_equal(column, limit).cast(pa.float32())
     values: NDArray[np.float32] = positive.to_numpy(zero_copy_only=False)
     return values
 
@@ -119,7 +123,7 @@ def weights(table: pa.Table, contract: Contract) -> NDArray[np.float32] | None:
     """
     if contract.weight is None or contract.weight not in table.column_names:
         return None
-    values: NDArray[np.float32] = pc.fill_null(read_column(table, contract.weight).cast(pa.float32()), 1.0).to_numpy()
+    values: NDArray[np.float32] = pc.fill_null(read_column(table, contract.weight).cast(pa.float32(), safe=False), 1.0).to_numpy()
     if bad := int((~np.isfinite(values) | (values < 0)).sum()):
         raise ContractError(
             f"weight {contract.weight!r}: {bad} of {len(values)} are negative or infinite, wanted numbers from 0 on. "

@@ -68,8 +68,8 @@ def drift(quantiles: Quantiles, table: pa.Table, names: tuple[str, ...]) -> dict
 
 
 def numbers(table: pa.Table, name: str) -> Float64s:
-    """(B,) float64 with NaN for missing."""
-    values: Float64s = read_column(table, name).cast(pa.float64()).to_numpy(zero_copy_only=False)
+    """(B,) float64 with NaN for missing; an integer beyond 2^53 is rounded: a quantile does not see the difference."""
+    values: Float64s = read_column(table, name).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return values
 
 

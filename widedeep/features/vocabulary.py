@@ -74,6 +74,11 @@ class Vocabulary:
         held: NDArray[np.bool_] = self.rows["feature"].is_valid().to_numpy()
         return held
 
+    @cached_property
+    def passed_on(self) -> int:
+        """How often rows have passed to another key, in all."""
+        return int(self.generations().sum(dtype=np.int64))
+
     def recycled_since(self, before: Vocabulary) -> Int64s:
         """The rows of an earlier state of this vocabulary that have passed to another key since, ascending."""
         return np.flatnonzero(self.generations()[: len(before)] != before.generations())

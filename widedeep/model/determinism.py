@@ -11,15 +11,20 @@ FILLS = "fill_uninitialized_memory"  # a property of that module, which type che
 
 @contextmanager
 def deterministic(threads: int) -> Iterator[None]:
-    """Torch's process-wide switches, put back afterwards."""
+    """Torch's process-wide switches, put back afterwards. For one thread of a process at a time: they are the process's."""
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), getattr(torch_fills, FILLS)
+    kinds = torch.get_default_dtype(), torch.get_float32_matmul_precision()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     # Filling new memory before it is written costs 2.4 % of a training step, and nothing here reads what it did not write.
     setattr(torch_fills, FILLS, False)
+    torch.set_default_dtype(torch.float32)
+    torch.set_float32_matmul_precision("highest")
     try:
         yield
     finally:
         torch.set_num_threads(before[0])
         torch.use_deterministic_algorithms(before[1])
         setattr(torch_fills, FILLS, before[2])
+        torch.set_default_dtype(kinds[0])
+        torch.set_float32_matmul_precision(kinds[1])

@@ -80,12 +80,13 @@ def bag_tensors(bags: Sequence[Bag]) -> list[tuple[torch.Tensor, torch.Tensor]]:
 
 
 def require_own(bundle: Bundle, encoded: EncodedBatch) -> None:
-    """Raises IntegrityError if the rows were encoded by other vocabularies than the bundle's."""
-    own = len(bundle.vocabularies.values), len(bundle.vocabularies.crosses)
-    if encoded.sizes != own:
+    """Raises IntegrityError if the rows were encoded by other vocabularies than the bundle's, or by an earlier state of them."""
+    values, crosses = bundle.vocabularies.values, bundle.vocabularies.crosses
+    own = (len(values), len(crosses)), values.passed_on + crosses.passed_on
+    if (encoded.sizes, encoded.passed_on) != own:
         raise IntegrityError(
-            f"rows were encoded by vocabularies of {encoded.sizes} values and crosses, the bundle has {own}. "
-            "Encode them with the bundle's own vocabularies."
+            f"rows were encoded by vocabularies of {encoded.sizes} values and crosses, {encoded.passed_on} of their rows passed on; "
+            f"the bundle has {own[0]} and {own[1]}. Encode them with the bundle's own vocabularies."
         )
 
 

@@ -35,8 +35,8 @@ def initial(name: str, shape: tuple[int, ...], values: Vocabulary, seed: int, *,
         bound = math.sqrt(6 / shape[1]) * (OUTPUT_SHARE if name.startswith("output.") else 1)
         # A generator per tensor: adding a layer must not change how another one starts.
         generator = torch.Generator().manual_seed(int(sha256(f"{seed}/{name}".encode())[:15], 16))
-        return (2 * torch.rand(shape, generator=generator) - 1) * bound
-    return torch.zeros(shape if rows is None else (len(rows), *shape[1:]))
+        return (2 * torch.rand(shape, generator=generator, dtype=torch.float32) - 1) * bound
+    return torch.zeros(shape if rows is None else (len(rows), *shape[1:]), dtype=torch.float32)
 
 
 def _embedding_rows(rows: pa.Table, width: int, seed: int) -> torch.Tensor:

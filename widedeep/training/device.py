@@ -3,6 +3,7 @@
 import torch
 
 from widedeep.errors import UsageError
+from widedeep.model.linear import linear
 
 
 def training_device(wanted: str) -> torch.device:
@@ -17,3 +18,17 @@ def training_device(wanted: str) -> torch.device:
             "Run it on a machine with one (and a CUDA build of torch), or set training.device to auto or cpu."
         )
     return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def require_precision(device: torch.device, precision: str) -> None:
+    """Raises UsageError if the device can't multiply in bfloat16 and that is wanted."""
+    if precision != "bfloat16":
+        return
+    one = torch.ones((1, 1), dtype=torch.bfloat16, device=device)
+    try:
+        linear(one, one)
+    except RuntimeError as error:
+        raise UsageError(
+            f"training.precision is bfloat16, which the {device.type} here can't compute ({error}). Train on a processor with "
+            "AVX-512 or on a newer GPU, or set training.precision to float32."
+        ) from error

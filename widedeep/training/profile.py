@@ -1,6 +1,7 @@
 """What the bytes of a model depend on beside its inputs: the numeric profile and the library's own sources (second law)."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import numba
@@ -8,23 +9,25 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import torch
+from llvmlite.binding import get_host_cpu_name
 
 import widedeep
 from widedeep.artifacts import Digest, NumericProfile
 from widedeep.data.contract import Training
-from widedeep.training.device import training_device
+from widedeep.training.device import require_precision, training_device
 
 
 def numeric_profile(training: Training) -> NumericProfile:
     """How this process would train.
 
     Raises:
-        UsageError: the contract wants a device that is not there.
+        UsageError: the contract wants a device or a precision that is not there.
     """
     device = training_device(training.device)
+    require_precision(device, training.precision)
     return NumericProfile(
         precision=training.precision,
-        instruction_set=torch.backends.cpu.get_cpu_capability(),
+        instruction_set=_instruction_set(),
         threads=training.threads,
         engine="compiled" if device.type == "cpu" else torch.cuda.get_device_name(device),
         torch=torch.__version__,
@@ -33,6 +36,12 @@ def numeric_profile(training: Training) -> NumericProfile:
         pandas=pd.__version__,
         pyarrow=pa.__version__,
     )
+
+
+def _instruction_set() -> str:
+    """What oneDNN chooses its kernels by: the kind of processor, and the cap that a user may set. Torch's own name is coarser."""
+    caps = [os.environ.get(f"{name}_MAX_CPU_ISA", "") for name in ("ONEDNN", "DNNL")]
+    return " ".join(filter(None, [torch.backends.cpu.get_cpu_capability(), get_host_cpu_name(), *caps]))
 
 
 def source_digest() -> Digest:
