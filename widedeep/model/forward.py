@@ -85,7 +85,7 @@ def require_own(bundle: Bundle, encoded: EncodedBatch) -> None:
     own = (len(values), len(crosses)), values.passed_on + crosses.passed_on
     if (encoded.sizes, encoded.passed_on) != own:
         raise IntegrityError(
-            f"rows were encoded by vocabularies of {encoded.sizes} values and crosses, {encoded.passed_on} of their rows passed on; "
+            f"rows were encoded by vocabularies of {encoded.sizes} values and crosses, {encoded.passed_on} rows passed on; "
             f"the bundle has {own[0]} and {own[1]}. Encode them with the bundle's own vocabularies."
         )
 
