@@ -1,5 +1,6 @@
 """What the model reads: canonical keys, crosses of two bags, quantiles, missing values, labels."""
 
+import tracemalloc
 from datetime import date
 
 import numpy as np
@@ -14,6 +15,7 @@ from widedeep.features import quantiles as q
 from widedeep.features.bags import Bag, offsets_of
 from widedeep.features.columns import categorical_keys, cross_name, multivalent_keys
 from widedeep.features.coverage import Known, count_known
+from widedeep.features.crosses import cross, sides_of
 from widedeep.features.encoding import encode, labels
 from widedeep.features.growth import Vocabularies, grow
 
@@ -94,6 +96,42 @@ def test_a_cross_of_two_multivalent_features_is_every_pair_of_the_two_bags():
     assert set(wanted.tolist()) <= first
     # Two bags of two and one user: five values, four pairs of the bags, two of user and tags.
     assert len(first) == 5 + 4 + 2
+
+
+def pairs_within_rows(left, right):
+    return [[(a << 32) | b for a in one for b in other if a >= 0 and b >= 0] for one, other in zip(left, right, strict=True)]
+
+
+def bag_of(lists):
+    return Bag(np.array([e for row in lists for e in row], np.int32), offsets_of(np.array([len(row) for row in lists], np.int64)))
+
+
+entries = st.lists(st.one_of(st.just(-1), st.integers(0, 2**31 - 1)), max_size=4)
+
+
+@given(st.lists(st.tuples(entries, entries), max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_a_cross_holds_the_pairs_of_known_sides_in_the_order_of_the_left_bag_then_of_the_right_one(rows):
+    left, right = [one for one, _ in rows], [other for _, other in rows]
+    keys, wanted = cross(bag_of(left), bag_of(right)), pairs_within_rows(left, right)
+    assert keys.flat.dtype == np.int64
+    assert [keys.slice(i, i + 1).flat.tolist() for i in range(len(rows))] == wanted
+    assert keys.offsets.tolist() == offsets_of(np.array([len(row) for row in wanted], np.int64)).tolist()
+    assert sides_of(keys.flat)[0].tolist() == [key >> 32 for row in wanted for key in row]
+
+
+def test_crossing_takes_no_memory_but_its_result_and_two_numbers_per_row():
+    count, width = 4096, 20
+    left = Bag(np.zeros(count * width, np.int32), np.arange(count + 1) * width)
+    right = Bag(np.zeros(count, np.int32), np.arange(count + 1))
+    cross(left.slice(0, 1), right.slice(0, 1))  # compiled before it is measured
+    tracemalloc.start()
+    try:
+        keys = cross(left, right)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < keys.flat.nbytes + 4 * keys.offsets.nbytes
 
 
 def test_an_unseen_cross_contributes_nothing_and_an_unseen_value_reads_its_features_oov_row():
