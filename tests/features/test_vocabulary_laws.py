@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from widedeep.data.contract import Column, Contract, Cross, Gate, Label, SplitRule
+from widedeep.features import admission
+from widedeep.features.admission import Sightings, counted
 from widedeep.features.growth import Vocabularies, grow
 from widedeep.features.vocabulary import CROSS_KEY, VALUE_KEY, Vocabulary
 
@@ -87,6 +89,36 @@ def test_a_value_is_admitted_after_min_count_sightings_across_spans(days, min_co
     assert admitted == {key for key, count in sightings.items() if count >= min_count}
     waiting = vocabularies.values.waiting.to_pylist()
     assert {(w["feature"], w["key"]): w["sightings"] for w in waiting} == {k: n for k, n in sightings.items() if n < min_count}
+
+
+def sightings(keys: list[str | None]) -> Sightings:
+    counts = Counter(keys)
+    return Sightings("who", pa.array(list(counts), pa.string()), np.array(list(counts.values()), np.int64), 2)
+
+
+@given(st.lists(st.lists(word, max_size=6), min_size=1, max_size=9))
+@settings(max_examples=60, deadline=None)
+def test_sightings_are_the_same_however_the_span_is_cut_into_chunks(chunks):
+    (total,) = counted([sightings(keys)] for keys in chunks)
+    wanted = Counter(key for keys in chunks for key in keys)
+    assert dict(zip(total.keys.to_pylist(), total.counts.tolist(), strict=True)) == wanted
+    assert len(total.keys) == len(wanted)
+
+
+@pytest.mark.parametrize("seen_again", [0, 50, 90])
+def test_counting_many_chunks_takes_time_for_their_keys_and_memory_for_the_distinct_ones(monkeypatch, seen_again):
+    grouped: list[int] = []
+
+    def watched(parts: list[Sightings], together=admission._together) -> Sightings:
+        grouped.append(sum(len(part.keys) for part in parts))
+        return together(parts)
+
+    monkeypatch.setattr(admission, "_together", watched)
+    new = 100 - seen_again
+    chunks = [[f"k{i}" for i in [*range(seen_again), *range(100 + n * new, 100 + (n + 1) * new)]] for n in range(100)]
+    (total,) = counted([sightings(keys)] for keys in chunks)
+    assert sum(grouped) < 5 * sum(map(len, chunks))
+    assert max(grouped) <= 2 * len(total.keys) + 100
 
 
 def test_the_first_rows_are_each_features_out_of_vocabulary_row():

@@ -36,18 +36,24 @@ class Sightings:
 
 
 def counted(chunks: Iterable[list[Sightings]]) -> list[Sightings]:
-    """The sightings of all chunks of a span, each key once."""
-    total: dict[str, Sightings] = {}
+    """The sightings of all chunks of a span, each key once; of no feature more than twice its keys and a chunk are held."""
+    collected: dict[str, list[Sightings]] = {}
     for sightings in chunks:
         for s in sightings:
-            total[s.feature] = _together(total[s.feature], s) if s.feature in total else s
-    return list(total.values())
+            own = collected.setdefault(s.feature, [])
+            own.append(s)
+            # The first is the total so far. Grouping it with each chunk would cost chunks times distinct keys.
+            if sum(len(later.keys) for later in own[1:]) > len(own[0].keys):
+                own[:] = [_together(own)]
+    return [_together(own) for own in collected.values()]
 
 
-def _together(one: Sightings, other: Sightings) -> Sightings:
-    both = pa.table({"key": pa.concat_arrays([one.keys, other.keys]), "count": np.concatenate([one.counts, other.counts])})
-    summed = both.group_by("key", use_threads=False).aggregate([("count", "sum")]).combine_chunks()
-    return replace(one, keys=summed["key"].chunk(0), counts=summed["count_sum"].to_numpy())
+def _together(parts: list[Sightings]) -> Sightings:
+    if len(parts) == 1:
+        return parts[0]
+    keys, counts = pa.chunked_array([part.keys for part in parts]), np.concatenate([part.counts for part in parts])
+    summed = pa.table({"key": keys, "count": counts}).group_by("key", use_threads=False).aggregate([("count", "sum")])
+    return replace(parts[0], keys=summed["key"].combine_chunks(), counts=summed["count_sum"].to_numpy())
 
 
 def admit(
