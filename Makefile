@@ -8,7 +8,7 @@ PYTHON ?= python3.11
 PORT ?=
 # One part of the stack for `make logs`, e.g. PART=scheduler.
 PART ?=
-# One part of `make bench`: parse-dags, sample-chain, local-stack or engine.
+# One part of `make bench`; a wrong name lists them all.
 ONLY ?=
 
 BIN := .venv/bin
@@ -62,7 +62,7 @@ format: $(READY) ## Format, and repair what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY) $(SAMPLE) ## Measure everything (about 35 minutes; one part: ONLY=engine)
+bench: $(READY) $(SAMPLE) ## Measure everything (some three hours; one part: ONLY=engine)
 	$(BIN)/python -m benchmarks $(ONLY)
 
 screenshots: | $(READY) ## Take the README's pictures from the running stack (needs Chromium)

@@ -5,14 +5,19 @@ Each writes its file into `benchmarks/results/`.
 
 import sys
 
-from benchmarks import local_stack, parse_dags, sample_chain
+from benchmarks import big_span, local_stack, parse_dags, quantile_refit, sample_chain
 from benchmarks.engine import __main__ as engine
+from benchmarks.quality import movielens, simulated
 
 PARTS = {
     "parse-dags": parse_dags.main,
     "sample-chain": sample_chain.main,
     "local-stack": local_stack.main,
+    "quantile-refit": quantile_refit.main,
     "engine": lambda: engine.main([]),
+    "big-span": lambda: big_span.main([]),
+    "quality-simulated": lambda: simulated.main([]),
+    "quality-movielens": movielens.main,
 }
 
 named = sys.argv[1:] or list(PARTS)
