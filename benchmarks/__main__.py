@@ -17,7 +17,7 @@ PARTS = {
     "engine": lambda: engine.main([]),
     "big-span": lambda: big_span.main([]),
     "quality-simulated": lambda: simulated.main([]),
-    "quality-movielens": movielens.main,
+    "quality-movielens": lambda: movielens.main([]),
 }
 
 named = sys.argv[1:] or list(PARTS)

@@ -40,11 +40,11 @@ CAVEAT = "Our ranges were laid around settings that older trials had found on we
 Job = dict[str, Any]
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sample", type=Path, default=ROOT / ".local" / "sample")
     parser.add_argument("--side", nargs="*", default=["ours", *PEERS])
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     export(tables(options.sample), load_contract(CONTRACT), WEEKS)
     chosen = {side: tuned(side, options.sample) for side in options.side}
     runs = {side: {job["retrain"]: _seeds(side, job, options.sample) for job in jobs} for side, jobs in chosen.items()}
@@ -208,4 +208,4 @@ def _told(job: Job) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
