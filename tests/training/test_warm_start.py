@@ -101,6 +101,38 @@ def test_the_cap_holds_to_the_byte_of_the_bundles_own_tables(make_contract, make
     assert room[500] > 500 - row_bytes(bundle.specification).value
 
 
+def test_a_model_without_a_wide_part_counts_no_crosses_and_has_none_refused(make_contract, make_rows, learn):
+    deep = Model(embedding=4, hidden=(8, 6), quantiles=4, parts=("deep",))
+    contract = make_contract(model=deep, vocabulary=VocabularyLimits(max_bytes=500))
+    bundle, report = learn(None, contract, {0: make_rows(0)})
+    assert (len(bundle.vocabularies.crosses), len(bundle.vocabularies.crosses.waiting)) == (0, 0)
+    assert report.parts[0].growth.refused_values > 0
+    assert report.parts[0].coverage.unseen_cross_share is None
+    full, report = learn(None, make_contract(vocabulary=VocabularyLimits(max_bytes=600)), {0: make_rows(0)})
+    assert report.parts[0].growth.refused_crosses > 0
+    _, report = learn(full, contract, {1: make_rows(1)})
+    assert report.parts[0].growth.refused_crosses == 0
+
+
+def test_a_wide_part_that_is_switched_off_and_on_again_starts_cold_and_counts_its_crosses_anew(make_contract, make_rows, learn):
+    both, deep = make_contract(), make_contract(model=Model(embedding=4, hidden=(8, 6), quantiles=4, parts=("deep",)))
+    first, _ = learn(None, both, {0: make_rows(0)})
+    off, report = learn(first, deep, {3: make_rows(3)})
+    assert {"wide.crosses: no longer part of the model", "input 'AND(tags,what)': no longer read"} <= set(
+        report.warm_start.initialised
+    )
+    assert off.vocabularies.crosses.rows == first.vocabularies.crosses.rows
+    on, report = started(off, both, make_rows(3))
+    assert report.initialised == (
+        "input 'AND(tags,what)': new",
+        f"wide.crosses: parent has none, wanted ({len(on.vocabularies.crosses)},)",
+        f"wide.values: parent has none, wanted ({len(on.vocabularies.values)},)",
+    )
+    assert report.new_crosses > 0
+    assert not any(tensor.any() for name, tensor in {**on.weights, **on.optimizer}.items() if name.startswith("wide."))
+    assert torch.equal(on.weights["hidden.0.weight"], off.weights["hidden.0.weight"])
+
+
 def test_an_added_feature_carries_the_old_inputs_and_is_reported(make_contract, make_rows, learn):
     parent, _ = learn(None, make_contract(), {0: make_rows(0)})
     columns = make_contract().columns | {"city": Column(type="string", role="categorical")}

@@ -19,7 +19,7 @@ from widedeep.features.bags import Bag, Int64s
 
 
 class Features(Value):
-    """What a model reads, and in which order: names sorted within each role."""
+    """What a model reads, and in which order: names sorted within each role. Only a wide part reads crosses."""
 
     categorical: tuple[str, ...] = ()
     multivalent: tuple[str, ...] = ()
@@ -28,11 +28,12 @@ class Features(Value):
 
     @classmethod
     def of(cls, contract: Contract) -> Features:
+        crosses = {cross.of for cross in contract.crosses} if "wide" in contract.model.parts else ()
         return cls(
             categorical=contract.with_role("categorical"),
             multivalent=contract.with_role("multivalent"),
             numeric=contract.with_role("numeric"),
-            crosses=tuple(sorted({cross.of for cross in contract.crosses})),
+            crosses=tuple(sorted(crosses)),
         )
 
     @property

@@ -118,13 +118,14 @@ def growth(before: Vocabularies, after: Vocabularies, contract: Contract, row_by
     """What lies between two states of the vocabularies, the later one grown by the contract."""
     new_values, evicted_values = _turnover(before.values, after.values)
     new_crosses, evicted_crosses = _turnover(before.crosses, after.crosses)
+    min_counts = {cross_name(cross.of): cross.min_count for cross in contract.crosses if cross.of in after.features.crosses}
     return Growth(
         new_values=new_values,
         new_crosses=new_crosses,
         evicted_values=evicted_values,
         evicted_crosses=evicted_crosses,
         refused_values=len(ready(after.values.waiting, {name: column.min_count for name, column in contract.columns.items()})),
-        refused_crosses=len(ready(after.crosses.waiting, {cross_name(c.of): c.min_count for c in contract.crosses})),
+        refused_crosses=len(ready(after.crosses.waiting, min_counts)),
         table_bytes=row_bytes.total(len(after.values), len(after.crosses)),
     )
 
