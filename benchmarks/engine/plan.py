@@ -52,7 +52,7 @@ FULL = Size(
     scored={256: 81_920, 4096: 380_928},
     dense={256: 10_240, 4096: 81_920},
     sparse={256: 122_880, 4096: 245_760},
-    rounds=3,
+    rounds=2,
     pipeline=1_000_000,
 )
 QUICK = Size(
