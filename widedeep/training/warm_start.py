@@ -88,7 +88,8 @@ class _Columns:
     @classmethod
     def shared(cls, new: Specification, old: Specification) -> _Columns:
         now, before = new.input_columns(), old.input_columns()
-        shared = [name for name in now if len(now[name]) == len(before.get(name, ())) and new.first_layer() == old.first_layer()]
+        is_now, was = _inputs(new), _inputs(old)
+        shared = [name for name in now if is_now[name] == was.get(name) and new.first_layer() == old.first_layer()]
         return cls(new.first_layer(), [c for name in shared for c in now[name]], [c for name in shared for c in before[name]])
 
     def own(self, name: str) -> bool:
@@ -168,10 +169,22 @@ def _shape(bundle: Bundle, name: str) -> str:
     return str(tuple(bundle.weights[name].shape)) if name in bundle.weights else "none"
 
 
+def _inputs(specification: Specification) -> dict[str, str]:
+    """What each input is. Widths alone don't tell: an embedding may be as wide as a number's quantile and missing indicator."""
+    features, widths = specification.features, specification.input_widths()
+    roles = {"categorical": features.categorical, "multivalent": features.multivalent, "numeric": features.numeric}
+    inputs = {name: f"{role} of width {widths[name]}" for role, names in roles.items() for name in names}
+    return inputs | dict.fromkeys(map(cross_name, features.crosses), "a cross")
+
+
 def _changed_inputs(old: Specification, new: Specification) -> list[str]:
-    before = {**old.input_widths(), **dict.fromkeys(map(cross_name, old.features.crosses), 1)}
-    now = {**new.input_widths(), **dict.fromkeys(map(cross_name, new.features.crosses), 1)}
-    changed = [f"input {name!r}: new" for name in now if before.get(name) != now[name]]
+    before, now = _inputs(old), _inputs(new)
+    added = [f"input {name!r}: new" for name in now if name not in before]
+    changed = [
+        f"input {name!r}: parent has {before[name]}, wanted {now[name]}"
+        for name in now
+        if before.get(name, now[name]) != now[name]
+    ]
     dropped = [f"input {name!r}: no longer read" for name in before if name not in now]
     ftrl = ["FTRL settings changed: z re-derived, so that the weights stay"] if old.ftrl != new.ftrl else []
-    return changed + dropped + ftrl
+    return added + changed + dropped + ftrl
