@@ -7,7 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from widedeep.data.contract import AdaGrad, Ftrl
+from widedeep.features.bags import Bag, offsets_of
+from widedeep.features.encoding import EncodedBatch
 from widedeep.training.optimizers import FtrlTable, adagrad_row_step, ftrl_weights, ftrl_z
+from widedeep.training.parts import STATES, WIDE, CompiledLinear, wide_entries
+
+TOLERANCE = 1e-6
 
 
 def algorithm_1(steps, size, ftrl):
@@ -43,6 +48,53 @@ def test_ftrl_follows_algorithm_1_lazily_with_exact_zeros(steps, l1):
     np.testing.assert_allclose(table.z, z, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(table.n, n, rtol=1e-9, atol=1e-12)
     assert ((table.weights == 0) == torch.from_numpy(weights == 0)).all()
+
+
+examples = st.lists(st.tuples(st.lists(st.integers(0, 5), max_size=4), st.floats(-1, 1, width=32)), min_size=1, max_size=6)
+ftrls = st.builds(
+    Ftrl,
+    alpha=st.sampled_from([0.05, 0.5]),
+    beta=st.just(1.0),
+    l1=st.sampled_from([0.0, 0.5, 2.0]),
+    l2=st.sampled_from([0.0, 0.5]),
+)
+
+
+def summed(examples):
+    """Each coordinate's gradient over a batch, however often an example names it."""
+    gradients = {row: 0.0 for rows, _ in examples for row in rows}
+    for rows, residual in examples:
+        for row in rows:
+            gradients[row] += residual
+    return gradients
+
+
+def wide_batch(examples):
+    entries = np.array([row for rows, _ in examples for row in rows], np.int32)
+    wide = Bag(entries, offsets_of(np.array([len(rows) for rows, _ in examples], np.int64)))
+    count = len(examples)
+    return EncodedBatch(np.empty((count, 0), np.int32), (), np.empty((count, 0), np.float32), wide, None, (4, 2))
+
+
+@given(st.lists(examples, min_size=1, max_size=20), ftrls)
+@settings(max_examples=200, deadline=None)
+def test_compiled_ftrl_follows_algorithm_1_on_gradients_summed_over_the_batch(batches, ftrl):
+    zeros = {name + state: torch.zeros(size) for name, size in (("wide.values", 4), ("wide.crosses", 2)) for state in STATES}
+    part = CompiledLinear(zeros, WIDE, wide_entries, ftrl)
+    for batch in batches:
+        part.logits(wide_batch(batch))
+        part.learn(torch.tensor([residual for _, residual in batch]))
+    got, z, n = (torch.cat([part.tensors()[name + state] for name in WIDE]).double().numpy() for state in STATES)
+    weights, wanted_z, wanted_n = algorithm_1([summed(batch) for batch in batches], 6, ftrl)
+    # What float32 loses is in proportion to what was added up, not to the sum.
+    reach = sum(np.bincount(rows, np.full(len(rows), abs(r)), minlength=6) for batch in batches for rows, r in batch)
+    lost = TOLERANCE * (1 + reach)
+    scale = (ftrl.beta + np.sqrt(wanted_n)) / ftrl.alpha + ftrl.l2
+    assert (np.abs(z - wanted_z) <= lost).all()
+    assert (np.abs(n - wanted_n) <= lost * (1 + reach)).all()
+    assert (np.abs(got - weights) <= lost / scale + TOLERANCE * np.abs(weights)).all()
+    near_the_threshold = np.abs(np.abs(wanted_z) - ftrl.l1) <= lost
+    assert ((got == 0) == (weights == 0))[~near_the_threshold].all()
 
 
 def test_ftrl_leaves_untouched_rows_bit_identical_and_l1_gives_exact_zeros():

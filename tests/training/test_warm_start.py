@@ -12,6 +12,7 @@ from widedeep.features.encoding import encode
 from widedeep.features.growth import grow
 from widedeep.model.forward import scores
 from widedeep.model.specification import is_table, row_bytes
+from widedeep.training.parts import learning_parts
 from widedeep.training.profile import numeric_profile, source_digest
 from widedeep.training.warm_start import warm_start
 
@@ -246,6 +247,20 @@ def test_changed_ftrl_settings_keep_the_weights(make_contract, make_rows, learn)
     assert not torch.equal(
         child.optimizer["wide.values.z"][: len(parent.weights["wide.values"])], parent.optimizer["wide.values.z"]
     )
+
+
+def test_under_changed_ftrl_settings_a_gradient_of_zero_moves_no_weight_and_the_bias_knows_no_l1(make_contract, make_rows, learn):
+    parent, _ = learn(None, make_contract(training=Training(ftrl=Ftrl(l1=0.1))), {0: make_rows(0)})
+    changed = Training(ftrl=Ftrl(alpha=0.5, l1=0.7))
+    child, _ = started(parent, make_contract(training=changed), make_rows(0))
+    tensors = {**child.weights, **child.optimizer}
+    assert all(tensors[name].any() for name in ("bias", "wide.values", "wide.crosses"))
+    rows = encode(make_rows(0), child.vocabularies, parent.quantiles, make_contract())
+    for part in learning_parts(tensors, changed, torch.device("cpu"))[:2]:
+        part.logits(rows)
+        part.learn(torch.zeros(len(rows)))
+        for name in part.tensors().keys() & child.weights.keys():
+            torch.testing.assert_close(part.tensors()[name], child.weights[name], rtol=1e-5, atol=1e-7, msg=name)
 
 
 def test_a_batch_of_one_unseen_user_trains(make_contract, make_rows, learn):
