@@ -6,7 +6,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from widedeep.data.contract import Contract, load_contract
+from widedeep.data.contract import AdaGrad, Contract, Ftrl, load_contract
 from widedeep.errors import ContractError
 
 GOOD = {
@@ -124,11 +124,30 @@ def test_three_mistakes_of_different_kinds_are_all_listed_with_their_places(tmp_
         ),
         ({"training": {"negative_rate": 0}}, "training.negative_rate: got 0; it should be greater than 0"),
         ({"training": {"negative_rate": 1.5}}, "training.negative_rate: got 1.5; it should be less than or equal to 1"),
+        (
+            {"training": {"adagrad": {"epsilon": 1e-46}}},
+            "training.adagrad.epsilon: got 1e-46; it should be greater than or equal to",
+        ),
+        ({"training": {"half_life_days": float("inf")}}, "training.half_life_days: got inf; it should be a finite number"),
+        ({"columns__price__range": [0, float("inf")]}, "columns.price.range.1: got inf; it should be a finite number"),
     ],
     ids=str,
 )
 def test_a_mistake_is_answered_with_place_got_and_wanted(tmp_path, changes, said):
     assert said in _refusal(tmp_path, _changed(**changes))
+
+
+RATES = [(AdaGrad, name) for name in AdaGrad.model_fields] + [(Ftrl, "alpha"), (Ftrl, "beta")]
+
+
+@pytest.mark.parametrize(
+    ("section", "setting", "value"),
+    [(*rate, value) for rate in RATES for value in (0.0, -1.0, 1e-46, 1e39, float("inf"), float("nan"))]
+    + [(Ftrl, name, value) for name in ("l1", "l2") for value in (-1.0, 1e39, float("inf"), float("nan"))],
+)
+def test_an_optimizers_setting_that_float32_can_not_reckon_with_is_refused(section, setting, value):
+    with pytest.raises(ValidationError, match=setting):
+        section(**{setting: value})
 
 
 def test_a_mistake_in_code_is_refused_like_one_in_a_file():

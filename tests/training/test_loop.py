@@ -188,8 +188,8 @@ def test_torchs_switches_are_put_back(make_contract, make_rows, learn):
 
 
 def test_a_model_that_diverges_is_a_candidate_with_a_report_for_the_gate_to_refuse(make_contract, make_rows, learn, tmp_path):
-    wild = AdaGrad(learning_rate=1e20, embedding_learning_rate=1e20)
-    contract = make_contract(training=Training(batch_size=8, adagrad=wild))
+    wild = AdaGrad(learning_rate=1e12, embedding_learning_rate=1e12)
+    contract = make_contract(model=Model(embedding=4, hidden=(8, 8, 8, 8)), training=Training(batch_size=8, adagrad=wild))
     bundle, report = learn(None, contract, {0: make_rows(0), 1: make_rows(1)})
     assert report.log_loss is None
     assert TrainingReport.from_bytes(report.to_bytes()) == report

@@ -1,5 +1,7 @@
 """Both optimizers against independent references."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 from widedeep.data.contract import AdaGrad, Ftrl
 from widedeep.features.bags import Bag, offsets_of
 from widedeep.features.encoding import EncodedBatch
-from widedeep.training.optimizers import FtrlTable, adagrad_row_step, ftrl_weights, ftrl_z
+from widedeep.training.kernels import adagrad_all
+from widedeep.training.optimizers import FtrlTable, adagrad_row_step, ftrl_faded, ftrl_weights, ftrl_z
 from widedeep.training.parts import STATES, WIDE, CompiledLinear, wide_entries
 
 TOLERANCE = 1e-6
@@ -95,6 +98,40 @@ def test_compiled_ftrl_follows_algorithm_1_on_gradients_summed_over_the_batch(ba
     assert (np.abs(got - weights) <= lost / scale + TOLERANCE * np.abs(weights)).all()
     near_the_threshold = np.abs(np.abs(wanted_z) - ftrl.l1) <= lost
     assert ((got == 0) == (weights == 0))[~near_the_threshold].all()
+
+
+ENDS = (1e-12, 1e12)
+"""Of the range that a contract allows."""
+
+
+@pytest.mark.parametrize(
+    "ftrl",
+    [Ftrl(alpha=a, beta=b, l1=l1, l2=l2) for a, b, l1, l2 in product(ENDS, ENDS, (0.0, *ENDS), (0.0, *ENDS))],
+    ids=str,
+)
+def test_no_setting_that_a_contract_allows_makes_ftrl_divide_by_nothing(ftrl):
+    """1e-25 squared is 0 in float32: n stays 0 under a z that is not."""
+    gradients = [1e-25, 1e-3, 1.0, -200.0]
+    zeros = {name + state: torch.zeros(len(gradients)) for name in WIDE for state in STATES}
+    part = CompiledLinear(zeros, WIDE[:1], wide_entries, ftrl)
+    for _ in range(3):
+        part.logits(wide_batch([([row], 0.0) for row in range(len(gradients))]))
+        part.learn(torch.tensor(gradients))
+    table = FtrlTable(*(part.tensors()["wide.values" + state] for state in STATES))
+    assert all(torch.isfinite(state).all() for state in (table.weights, table.z, table.n))
+    assert torch.isfinite(ftrl_z(table, ftrl, l1=ftrl.l1)).all()
+    assert torch.isfinite(ftrl_faded(table, ftrl, 0.5)[0]).all()
+
+
+@pytest.mark.parametrize("rate", ENDS)
+@pytest.mark.parametrize("epsilon", ENDS)
+def test_no_setting_that_a_contract_allows_makes_adagrad_divide_by_nothing(rate, epsilon):
+    weights, accumulator = np.zeros(4, np.float32), np.zeros(4, np.float32)
+    gradient = np.array([0, 1e-25, 1, -200], np.float32)
+    for _ in range(3):
+        adagrad_all(weights, accumulator, gradient, np.float32(rate), np.float32(epsilon))
+    assert np.isfinite(weights).all()
+    assert abs(weights[1]) <= rate, "the square of 1e-25 vanishes, and the step is no longer than AdaGrad's longest"
 
 
 def test_ftrl_leaves_untouched_rows_bit_identical_and_l1_gives_exact_zeros():

@@ -15,11 +15,15 @@ from widedeep.artifacts import Digest, canonical_json, sha256
 from widedeep.data.problems import disagreements, field_problem
 from widedeep.errors import ContractError
 
+# Training computes in float32, where 1e-46 is 0 and 1e39 infinite, and so are products of such numbers sooner.
+Usable = Annotated[float, Field(ge=1e-12, le=1e12)]
+UsableOrZero = Annotated[float, Field(ge=0, le=1e12)]
+
 
 class Section(BaseModel):
-    """Base of every section: immutable; unknown keys fail."""
+    """Base of every section: immutable; unknown keys fail; numbers are finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Column(Section):
@@ -88,20 +92,23 @@ class VocabularyLimits(Section):
 
 
 class Ftrl(Section):
-    """FTRL-Proximal (McMahan et al. 2013, Algorithm 1). Gradients are summed over the batch; `l1` is in those units."""
+    """FTRL-Proximal (McMahan et al. 2013, Algorithm 1). Gradients are summed over the batch; `l1` is in those units.
 
-    alpha: float = Field(default=0.05, gt=0)
-    beta: float = Field(default=1.0, ge=0)
-    l1: float = Field(default=1.0, ge=0)
-    l2: float = Field(default=1.0, ge=0)
+    `beta` is not 0: where a gradient is so small that its square vanishes, a step would divide by it.
+    """
+
+    alpha: Usable = 0.05
+    beta: Usable = 1.0
+    l1: UsableOrZero = 1.0
+    l2: UsableOrZero = 1.0
 
 
 class AdaGrad(Section):
     """AdaGrad (Duchi et al. 2011) on gradients averaged over the batch. It starts at 0: at 0.1 an epoch learns nothing."""
 
-    learning_rate: float = Field(default=0.01, gt=0)
-    embedding_learning_rate: float = Field(default=0.05, gt=0)
-    epsilon: float = Field(default=1e-8, gt=0)
+    learning_rate: Usable = 0.01
+    embedding_learning_rate: Usable = 0.05
+    epsilon: Usable = 1e-8
 
 
 class Training(Section):
