@@ -191,6 +191,20 @@ def test_a_missing_label_or_column_is_an_error_that_names_it():
         encoded(rows().drop_columns("tags"), learnt=rows())
 
 
+@pytest.mark.parametrize(
+    ("limit", "stars", "said"),
+    [
+        (None, [1.0, 0.0, float("nan")], "1 of 3 rows .* such as nan; wanted 0 or 1"),
+        (None, [1.0, None, 0.5], "2 of 3 rows .* such as None; wanted 0 or 1"),
+        (None, [1, -1, 0], "1 of 3 rows .* such as -1; wanted 0 or 1"),
+        (4, [5.0, float("nan"), 1.0], "1 of 3 rows .* such as nan; wanted a number"),
+    ],
+)
+def test_a_label_that_is_no_label_is_refused_before_it_spoils_a_model(limit, stars, said):
+    with pytest.raises(ContractError, match=said):
+        labels(pa.table({"stars": stars}), contract(Label(column="stars", at_least=limit)))
+
+
 @given(st.lists(st.lists(st.integers(0, 9), max_size=3), min_size=1, max_size=8), st.data())
 @settings(max_examples=60, deadline=None)
 def test_taking_and_slicing_a_bag_is_taking_and_slicing_its_rows(lists, data):

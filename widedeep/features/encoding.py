@@ -73,7 +73,7 @@ def encode(table: pa.Table, vocabularies: Vocabularies, quantiles: Quantiles, co
     The features are the vocabularies' own, so that an older model reads what it was trained on under a newer contract.
 
     Raises:
-        ContractError: the rows lack a column that the model reads, or a label is missing.
+        ContractError: the rows lack a column that the model reads, or have a label or a weight that can't be learnt.
     """
     features, values = vocabularies.features, vocabularies.values
     keys = keys_of(table, features)
@@ -99,18 +99,18 @@ def labels(table: pa.Table, contract: Contract) -> NDArray[np.float32]:
     """(B,) float32: 1 for a positive example, 0 for a negative one.
 
     Raises:
-        ContractError: a label is missing.
+        ContractError: a label is missing, or is not 0 or 1 where the contract has no limit: one NaN would spoil all weights.
     """
-    column = read_column(table, contract.label.column)
-    if column.null_count:
+    column, limit = read_column(table, contract.label.column), contract.label.at_least
+    values: NDArray[np.float64] = pc.fill_null(column.cast(pa.float64(), safe=False), np.nan).to_numpy(zero_copy_only=False)
+    bad = np.isnan(values) if limit is not None else (values != 0) & (values != 1)
+    if bad.any():
         raise ContractError(
-            f"label {contract.label.column!r}: {column.null_count} of {len(column)} rows have none; wanted one in each. "
+            f"label {contract.label.column!r}: {bad.sum()} of {len(values)} rows have none that can be learnt, such as "
+            f"{column[int(bad.argmax())].as_py()}; wanted {'0 or 1' if limit is None else 'a number'} in each. "
             "Drop those rows before delivery."
         )
-    limit = contract.label.at_least
-    positive = column.cast(pa.float32(), safe=False) if limit is None else pc.greater_equal(column, limit).cast(pa.float32())
-    values: NDArray[np.float32] = positive.to_numpy(zero_copy_only=False)
-    return values
+    return (values if limit is None else values >= limit).astype(np.float32)
 
 
 def weights(table: pa.Table, contract: Contract) -> NDArray[np.float32] | None:
