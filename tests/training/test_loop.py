@@ -8,13 +8,14 @@ import pyarrow as pa
 import pytest
 import torch
 from llvmlite.binding import get_host_cpu_name
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from widedeep.data.contract import AdaGrad, Column, Ftrl, Model, Training, VocabularyLimits
 from widedeep.errors import IntegrityError, UsageError
 from widedeep.features.encoding import encode
 from widedeep.model import scoring
 from widedeep.model.bundle import load_bundle, save_bundle
-from widedeep.model.forward import scores
+from widedeep.model.forward import scores, wide_logits
 from widedeep.model.scoring import score_rows
 from widedeep.training import device
 from widedeep.training.candidate import TrainingReport
@@ -95,6 +96,31 @@ def test_scores_are_the_dense_models_and_do_not_depend_on_the_rows_around(make_c
     np.testing.assert_allclose(together, wanted, atol=1e-6)
     alone = np.concatenate([scores(bundle, batch.slice(i, i + 1)) for i in range(40)])
     np.testing.assert_allclose(alone, together[:40], atol=1e-6, rtol=0)
+
+
+class Largest(TorchDispatchMode):
+    """Remembers how many numbers the largest tensor had that was made meanwhile."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor):
+            self.numbers = max(self.numbers, made.numel())
+        return made
+
+
+def test_scoring_a_few_rows_copies_no_table_and_gives_the_bits_of_the_joined_one(make_contract, make_rows, learn):
+    contract = make_contract(model=Model(embedding=4, hidden=(8,), parts=("wide",), quantiles=4))
+    bundle, _ = learn(None, contract, {day: make_rows(day, count=2000, new_users=True) for day in range(20)})
+    batch = read(bundle, make_rows(0, count=10), contract)
+    assert (batch.wide.flat >= batch.sizes[0]).any()
+    with Largest() as made:
+        scored = scores(bundle, batch)
+    assert 0 < made.numbers <= 2 * len(batch.wide.flat) < min(batch.sizes)
+    joined = torch.cat([bundle.weights["wide.values"], bundle.weights["wide.crosses"]])
+    logits = wide_logits(joined, torch.from_numpy(batch.wide.flat), torch.from_numpy(batch.wide.row_of()), len(batch))
+    assert np.array_equal(scored, torch.sigmoid((bundle.weights["bias"] + logits).double()).numpy())
 
 
 def test_the_parents_tensors_are_never_written_to(make_contract, make_rows, learn):

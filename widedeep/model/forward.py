@@ -30,23 +30,15 @@ def scores(bundle: Bundle, encoded: EncodedBatch) -> NDArray[np.float64]:
     require_own(bundle, encoded)
     starts = range(0, len(encoded), SCORING_BATCH)
     with torch.inference_mode():
-        wide = wide_table(bundle.weights)
-        batches = [_logits(bundle, wide, encoded.slice(start, min(start + SCORING_BATCH, len(encoded)))) for start in starts]
+        batches = [_logits(bundle, encoded.slice(start, min(start + SCORING_BATCH, len(encoded)))) for start in starts]
     logits = torch.cat(batches).to(torch.float64) if batches else torch.empty(0, dtype=torch.float64)
     probabilities: NDArray[np.float64] = torch.sigmoid(logits).numpy()
     return probabilities
 
 
-def wide_table(tensors: Tensors, state: str = "") -> torch.Tensor | None:
-    """(V + C,) weights of values, then of crosses (or their FTRL `state`, ".z" or ".n"); None if the wide part is off."""
-    if "wide.values" not in tensors and f"wide.values{state}" not in tensors:
-        return None
-    return torch.cat([tensors[f"wide.values{state}"], tensors[f"wide.crosses{state}"]])
-
-
 def wide_logits(table: torch.Tensor, flat: torch.Tensor, row_of: torch.Tensor, rows: int) -> torch.Tensor:
     """(B,) float32: each row's sum of its entries' weights in `table` (V + C,). Entry i is table row flat[i] of row row_of[i]."""
-    return torch.zeros(rows, device=table.device).index_add_(0, row_of, table[flat])
+    return _summed(table[flat], row_of, rows)
 
 
 def deep_logits(
@@ -90,13 +82,27 @@ def require_own(bundle: Bundle, encoded: EncodedBatch) -> None:
         )
 
 
-def _logits(bundle: Bundle, wide: torch.Tensor | None, batch: EncodedBatch) -> torch.Tensor:
-    logits = bundle.weights["bias"].expand(len(batch))
-    if wide is not None:
-        flat, row_of = torch.from_numpy(batch.wide.flat), torch.from_numpy(batch.wide.row_of())
-        logits = logits + wide_logits(wide, flat, row_of, len(batch))
-    if "embedding" in bundle.weights:
+def _logits(bundle: Bundle, batch: EncodedBatch) -> torch.Tensor:
+    weights = bundle.weights
+    logits = weights["bias"].expand(len(batch))
+    if "wide.values" in weights:
+        picked = _picked(weights["wide.values"], weights["wide.crosses"], torch.from_numpy(batch.wide.flat))
+        logits = logits + _summed(picked, torch.from_numpy(batch.wide.row_of()), len(batch))
+    if "embedding" in weights:
         rows, dense = torch.from_numpy(batch.rows), torch.from_numpy(batch.dense)
-        layers = deep_layers(bundle.weights)
-        logits = logits + deep_logits(bundle.weights["embedding"], rows, bag_tensors(batch.bags), dense, layers)
+        logits = logits + deep_logits(weights["embedding"], rows, bag_tensors(batch.bags), dense, deep_layers(weights))
     return logits
+
+
+def _picked(values: torch.Tensor, crosses: torch.Tensor, flat: torch.Tensor) -> torch.Tensor:
+    """The weight of each entry of `flat` (N,): a value's row, or V plus a cross's. Joining the tables would copy them all."""
+    is_cross = flat >= len(values)
+    picked = values.new_empty(len(flat))
+    picked[~is_cross] = values[flat[~is_cross]]
+    picked[is_cross] = crosses[flat[is_cross] - len(values)]
+    return picked
+
+
+def _summed(entries: torch.Tensor, row_of: torch.Tensor, rows: int) -> torch.Tensor:
+    """(B,) float32: the sum of each row's entries."""
+    return torch.zeros(rows, device=entries.device).index_add_(0, row_of, entries)
