@@ -33,7 +33,9 @@ FILES = tuple(sorted([*READER_FILES, OPTIMIZER]))
 
 @dataclass(frozen=True)
 class Bundle:
-    """`optimizer` is None when the bundle was loaded to score, not to train. No function writes into a bundle's tensors.
+    """`optimizer` is None when the bundle was loaded to score, not to train.
+
+    Nobody writes into a bundle's tensors but `widedeep.training.loop.retrain_chunks`, which uses up the bundle that it is given.
 
     Raises:
         IntegrityError: a tensor is missing, is one too many, or has another shape than it should.
