@@ -67,13 +67,14 @@ class Layers:
     def backward(self, upstream: torch.Tensor) -> torch.Tensor:
         """(B, I) derivative of the loss by the inputs, given that by the logit (B,). The layers learn on the way."""
         flowing = upstream.to(self._output.read.dtype).unsqueeze(1)
-        gradients = [(self._output, _weight_gradient(flowing, self._inputs[-1]))]
+        inputs = self._inputs.pop()
+        gradients = [(self._output, _weight_gradient(flowing, inputs))]
         flowing = flowing * self._output.read
-        for i in reversed(range(len(self._hidden))):
-            weight, bias = self._hidden[i]
+        for weight, bias in reversed(self._hidden):
             # ReLU's output is 0 where nothing flows back.
-            torch.ops.aten.threshold_backward.grad_input(flowing, self._inputs[i + 1], 0, grad_input=flowing)
-            gradients += [(weight, _weight_gradient(flowing, self._inputs[i])), (bias, flowing.sum(0, dtype=torch.float32))]
+            torch.ops.aten.threshold_backward.grad_input(flowing, inputs, 0, grad_input=flowing)
+            inputs = self._inputs.pop()
+            gradients += [(weight, _weight_gradient(flowing, inputs)), (bias, flowing.sum(0, dtype=torch.float32))]
             flowing = linear(flowing, weight.read.t())
         for layer, gradient in gradients:
             layer.learn(gradient, self._adagrad)
