@@ -1,5 +1,7 @@
 """Where training computes. A device that is asked for and not there is an error: a release names its numeric profile."""
 
+import os
+
 import torch
 
 from widedeep.errors import UsageError
@@ -17,7 +19,12 @@ def training_device(wanted: str) -> torch.device:
             f"training.device is cuda, but torch {torch.__version__} finds no CUDA device here. "
             "Run it on a machine with one (and a CUDA build of torch), or set training.device to auto or cpu."
         )
-    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+    if wanted == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    # Without a workspace of its own for each product cuBLAS is not deterministic, and torch refuses it
+    # (https://docs.nvidia.com/cuda/cublas, "Results reproducibility").
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    return torch.device("cuda")
 
 
 def require_precision(device: torch.device, precision: str) -> None:
