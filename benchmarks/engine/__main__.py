@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.engine.plan import FULL, PRECISIONS, QUICK, Size, Turn, turns
-from benchmarks.engine.report import NOTES, Measurement, ratios, rows, tables, tenfold
+from benchmarks.engine.report import NOTES, Measurement, ratios, rows, tables, tenfold, tenfold_memory
 from benchmarks.machine import RESULTS, described
 from benchmarks.peers.environments import NAMES, python
 
@@ -62,6 +62,7 @@ def _measured(size: Size, folder: str, pythons: Mapping[str, str], console: Cons
         "rows": rows(measurements, peaks),
         "ratios": ratios(measurements),
         "tenfold_vocabulary": tenfold(measurements),
+        "tenfold_peak_rss": tenfold_memory(measurements),
         "load_encode": _load_encode(folder, size.pipeline),
     }
 

@@ -31,9 +31,9 @@ def contract() -> Contract:
     )
 
 
-def training(precision: Literal["float32", "bfloat16"], batch: int) -> Training:
+def training(precision: Literal["float32", "bfloat16"], batch: int, device: Literal["cpu", "cuda"] = "cpu") -> Training:
     rates = AdaGrad(learning_rate=LEARNING_RATE, embedding_learning_rate=LEARNING_RATE)
-    return Training(batch_size=batch, threads=1, precision=precision, device="cpu", adagrad=rates)
+    return Training(batch_size=batch, threads=1, precision=precision, device=device, adagrad=rates)
 
 
 def save_encoded(encoded: EncodedBatch, folder: Path) -> None:

@@ -38,7 +38,7 @@ def measured(side: Side, batch: int, rows: int) -> dict[str, float]:
     began = time.process_time()
     side.learn(warm, warm + rows)
     cpu_s = time.process_time() - began
-    return {"cpu_s": cpu_s, "steps_cpu_s": getattr(side, "steps_cpu_s", cpu_s), "rows": rows, "peak_rss_mb": peak_rss_mb()}
+    return {"cpu_s": cpu_s, "steps_cpu_s": getattr(side, "steps_s", cpu_s), "rows": rows, "peak_rss_mb": peak_rss_mb()}
 
 
 def peak_rss_mb() -> float:

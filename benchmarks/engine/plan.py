@@ -31,6 +31,10 @@ SIDES = (
 )
 
 
+OURS, STOCK = SIDES[:2]
+MEMORY_ROWS = 4 * BATCHES[0]
+
+
 @dataclass(frozen=True)
 class Size:
     """Rows there are, and rows that are learnt at each batch size: `scored` in the first round, by every side, before it scores
@@ -96,4 +100,6 @@ def turns(size: Size) -> Iterator[Turn]:
             for side in SIDES:
                 rows = (size.dense if side.dense else size.sparse) if n else size.scored
                 yield from (Turn(side, precision, batch, n, rows[batch], scored=n == 0) for precision in side.precisions)
-            yield Turn(SIDES[0], "bfloat16", batch, n, (size.sparse if n else size.scored)[batch], roomy=True)
+            yield Turn(OURS, "bfloat16", batch, n, (size.sparse if n else size.scored)[batch], roomy=True)
+    # For their memory alone, which does not grow with the rows.
+    yield from (Turn(side, "float32", BATCHES[0], 0, MEMORY_ROWS, roomy=True) for side in (OURS, STOCK))

@@ -3,12 +3,13 @@
     python -m benchmarks.engine.preparation FOLDER LEARNT HELD_OUT
 
 Our side comes about as in every retraining: rows → grow → encode → warm start. Two bundles are made, one with the values of the
-rows, one with ten times as many, so that the same batches meet tables of both sizes.
+rows, one with ten times as many, so that the same batches meet tables of both sizes; the peers' tables likewise.
 
 `V` rows of the value table.
 """
 
 import sys
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -33,14 +34,16 @@ PARQUET, ROOMY = "learnt.parquet", "roomy"
 
 
 def prepare(folder: Path, learnt: int, held_out: int) -> None:
-    """Write everything into `folder`; `ROOMY` in it is our side's alone, with the tenfold vocabulary."""
+    """Write everything into `folder`; `ROOMY` in it has the tenfold vocabulary."""
     table = criteo.rows(learnt + held_out, SEED)
     train, test = table.slice(0, learnt), table.slice(learnt)
     pq.write_table(train, folder / PARQUET)
     vocabularies = grow(Vocabularies.empty(), train, contract(), date(2026, 1, 1))
     quantiles = fit(Quantiles(), train, criteo.NUMBERS, contract().model.quantiles)
     encoded = [_ours(folder, part, rows, vocabularies, quantiles) for part, rows in (("learnt", train), ("held_out", test))]
-    _for_peers(vocabularies, *encoded).save(folder / "peers")
+    peers = _for_peers(vocabularies, *encoded)
+    peers.save(folder / "peers")
+    replace(peers, sizes=tuple(10 * size for size in peers.sizes)).save(folder / ROOMY / "peers")
     strangers = _strangers(9 * len(vocabularies.values))
     # One growth, so that the strangers' rows lie between those of the values that are met.
     crowd = pa.concat_tables([train.select(strangers.column_names), strangers])
