@@ -121,7 +121,8 @@ class Part(Value):
 class NumericProfile(Value):
     """What the bytes of a trained model depend on beside its inputs (second law).
 
-    numpy shuffles the rows, pandas hashes the values that embeddings start from, pyarrow signs the Parquet files that it writes.
+    numpy shuffles the rows, pandas hashes the values that embeddings start from, pyarrow signs the Parquet files that it writes,
+    safetensors lays out the header and the order of the tensors in a file.
     """
 
     precision: str
@@ -132,6 +133,7 @@ class NumericProfile(Value):
     numpy: str
     pandas: str
     pyarrow: str
+    safetensors: str
     numba: str | None = None
 
 

@@ -12,7 +12,7 @@ from widedeep.publishing.releases import stage
 from widedeep.publishing.store import ObjectStore
 
 DIGEST = "0" * 64
-VERSIONS = {"torch": "2.13.0", "numpy": "2.4.1", "pandas": "3.1.1", "pyarrow": "26.0.1"}
+VERSIONS = {"torch": "2.13.0", "numpy": "2.4.1", "pandas": "3.1.1", "pyarrow": "26.0.1", "safetensors": "0.8.0"}
 PROFILE = NumericProfile(precision="fp32", instruction_set="avx2", threads=1, engine="torch", **VERSIONS)
 METRICS = MetricReport(rows=9, users=3, label_rate=0.5, log_loss=0.6, ne=0.9, auc=0.7, calibration=1.0)
 

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import numba
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import safetensors
 import torch
 from llvmlite.binding import get_host_cpu_name
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -247,6 +249,7 @@ def test_the_profile_names_every_library_that_shapes_a_payloads_bytes():
     profile = numeric_profile(Training(threads=3))
     assert (profile.threads, profile.torch) == (3, torch.__version__)
     assert (profile.numpy, profile.pandas, profile.pyarrow) == (np.__version__, pd.__version__, pa.__version__)
+    assert (profile.numba, profile.safetensors) == (numba.__version__, safetensors.__version__)
 
 
 def test_rows_encoded_before_a_row_was_passed_on_are_refused(make_contract, make_rows, learn):

@@ -8,6 +8,7 @@ import numba
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import safetensors
 import torch
 from llvmlite.binding import get_host_cpu_name
 
@@ -35,6 +36,7 @@ def numeric_profile(training: Training) -> NumericProfile:
         numpy=np.__version__,
         pandas=pd.__version__,
         pyarrow=pa.__version__,
+        safetensors=safetensors.__version__,
     )
 
 
