@@ -183,6 +183,14 @@ def test_wide_only_and_deep_only_are_the_same_code(make_contract, make_rows, lea
     assert np.isfinite(scores(second, read(second, make_rows(2), contract))).all()
 
 
+def test_rows_are_given_to_the_wide_part_of_the_model_that_reads_them_whatever_the_contract_says(make_contract, make_rows, learn):
+    both, deep = make_contract(), make_contract(model=Model(embedding=4, hidden=(8,), parts=("deep",), quantiles=4))
+    champion, candidate = (learn(None, contract, {0: make_rows(0)})[0] for contract in (both, deep))
+    assert read(candidate, make_rows(1), deep).slice(3, 9).take([2, 0]).wide.offsets.tolist() == [0, 0, 0]
+    assert not len(read(candidate, make_rows(1), both).wide.flat)
+    assert np.array_equal(score_rows(champion, make_rows(1), deep), score_rows(champion, make_rows(1), both))
+
+
 def test_learning_lowers_the_loss(make_contract, make_rows, learn):
     contract = make_contract()
     _, report = learn(None, contract, {day: make_rows(day, count=400) for day in range(6)})

@@ -19,21 +19,24 @@ from widedeep.features.bags import Bag, Int64s
 
 
 class Features(Value):
-    """What a model reads, and in which order: names sorted within each role. Only a wide part reads crosses."""
+    """What a model reads, and in which order: names sorted within each role. Only a `wide` part reads crosses."""
 
     categorical: tuple[str, ...] = ()
     multivalent: tuple[str, ...] = ()
     numeric: tuple[str, ...] = ()
     crosses: tuple[tuple[str, str], ...] = ()
+    wide: bool = True
 
     @classmethod
     def of(cls, contract: Contract) -> Features:
-        crosses = {cross.of for cross in contract.crosses} if "wide" in contract.model.parts else ()
+        wide = "wide" in contract.model.parts
+        crosses = {cross.of for cross in contract.crosses} if wide else ()
         return cls(
             categorical=contract.with_role("categorical"),
             multivalent=contract.with_role("multivalent"),
             numeric=contract.with_role("numeric"),
             crosses=tuple(sorted(crosses)),
+            wide=wide,
         )
 
     @property

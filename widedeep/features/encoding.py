@@ -30,7 +30,7 @@ class EncodedBatch:
     rows: (B, F) int32 rows of the embedding table, one per categorical feature.
     bags: M bags of int32 rows of the embedding table.
     dense: (B, 2K) float32 quantiles and missing indicators.
-    wide: one bag of the wide part's int32 rows: a value's own row, or V plus a cross's row.
+    wide: one bag of the wide part's int32 rows: a value's own row, or V plus a cross's row; nothing where there is no such part.
     labels: (B,) float32 0 or 1; None when serving.
     sizes: (V, C) of the vocabularies that encoded it.
     weights: (B,) float32, as how many rows each counts; None where each counts once.
@@ -87,7 +87,7 @@ def encode(table: pa.Table, vocabularies: Vocabularies, quantiles: Quantiles, co
         rows=rows,
         bags=bags,
         dense=transform(quantiles, table, features.numeric),
-        wide=side_by_side([bag_of_columns(rows), *bags, *crosses]),
+        wide=side_by_side([bag_of_columns(rows), *bags, *crosses]) if features.wide else bag_of_columns(rows[:, :0]),
         labels=labels(table, contract) if has_labels else None,
         sizes=(len(vocabularies.values), len(vocabularies.crosses)),
         weights=weights(table, contract),
