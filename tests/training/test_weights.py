@@ -4,10 +4,13 @@ from datetime import date
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import torch
 
 from widedeep.artifacts import Part
 from widedeep.data.contract import Column, Contract, Gate, Label, Model, SplitRule, Training
+from widedeep.data.rows import RowsInFile
 from widedeep.errors import ContractError
 from widedeep.evaluation.metrics import row_losses
 from widedeep.features.encoding import encode, weights
@@ -100,6 +103,24 @@ def test_in_a_batch_a_weight_of_w_is_w_copies_to_ftrl(weighted, make_rows):
         one, other = ({**learnt.weights, **learnt.optimizer}[name].numpy() for learnt in (once, often))
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5, err_msg=name)
     assert not np.allclose(once.weights["wide.values"], bundle.weights["wide.values"], atol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.5])
+def test_a_row_of_weight_zero_is_as_good_as_not_there(weighted, make_rows, tmp_path, rate):
+    """Neither a sighting, nor a number to fit quantiles on, nor one of the rows that the deep part's gradients are means over."""
+    contract = weighted.model_copy(update={"training": Training(batch_size=16, negative_rate=rate)})
+    counting, strange = make_rows(0), make_rows(1, new_users=True)
+    strange = strange.set_column(3, "age", pa.array([5000.0] * 60))
+    both = pa.concat_tables([with_weights(counting, [2.0] * 60), with_weights(strange, [0.0] * 60)])
+    path = tmp_path / "both.parquet"
+    pq.write_table(both, path)
+    alone, _ = train_candidate(None, [(PART, with_weights(counting, [2.0] * 60))], contract, 7, silent)
+    for rows in (both, RowsInFile(path, np.ones(120, np.bool_))):
+        bundle, report = train_candidate(None, [(PART, rows)], contract, 7, silent)
+        assert report.rows + report.parts[0].left_out == 120
+        assert report.rows <= 60
+        assert (bundle.vocabularies, bundle.quantiles) == (alone.vocabularies, alone.quantiles)
+        assert all(torch.equal(bundle.weights[name], tensor) for name, tensor in alone.weights.items())
 
 
 def test_the_reported_loss_before_learning_is_the_weighted_mean(weighted, make_rows):

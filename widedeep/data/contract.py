@@ -30,9 +30,10 @@ class Column(Section):
     """One delivered column.
 
     `role` says how the model reads it; a column without a role is kept, checked and not learnt from. `weight` is no feature: it
-    multiplies a row's loss in training, and in the gate the row counts that often. `of` says whose property it is, so that `rank`
-    can put a user's and an item's columns together. `range` is inclusive; `allowed` also limits the items of a list.
-    `drift_limit` is an effect size from 0 to 1 (`widedeep.data.drift`); beyond it a warning is given.
+    multiplies a row's loss in training, and in the gate the row counts that often; a row of weight 0 is as good as not there.
+    `of` says whose property it is, so that `rank` can put a user's and an item's columns together. `range` is inclusive;
+    `allowed` also limits the items of a list. `drift_limit` is an effect size from 0 to 1 (`widedeep.data.drift`); beyond it a
+    warning is given.
     """
 
     type: Literal["string", "integer", "number", "boolean", "timestamp", "list"]

@@ -161,5 +161,5 @@ def _told(report: "TrainingReport") -> str:
     return f"{parts}; {grown}; log loss before learning {loss}"
 
 
-def _left_out(negatives: int) -> str:
-    return f" (sampling left out {negatives} negatives)" if negatives else ""
+def _left_out(rows: int) -> str:
+    return f" (left out {rows}: negatives not in the sample, or rows of weight 0)" if rows else ""

@@ -32,7 +32,7 @@ class PartReport(Value):
     """One part as it was learnt.
 
     rows: how many were learnt.
-    left_out: negatives that sampling left out; nothing below speaks of them.
+    left_out: rows of weight 0, and negatives that sampling left out; nothing below speaks of them.
     log_loss: progressive, each row predicted before it was learnt, as the loss sees it: a mean weighted by the rows' weights, at
         the label rate after sampling. None without rows, or if the model diverged.
     coverage: what the parent's vocabularies knew of it.
