@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from widedeep.data.contract import Ftrl, Training
+from widedeep.data.contract import Ftrl, Model, Training
 from widedeep.features.growth import grow
 from widedeep.model.bundle import load_bundle, save_bundle
 from widedeep.model.scoring import score_rows
@@ -30,8 +30,9 @@ def fading(make_contract):
 
 
 def grown(parent, contract, rows, day):
-    vocabularies = grow(parent.vocabularies, rows, contract, date(2026, 1, 1 + day))
-    return warm_start(parent, vocabularies, parent.quantiles, contract, 7, rows.num_rows)[0]
+    until = date(2026, 1, 1 + day)
+    vocabularies = grow(parent.vocabularies, rows, contract, until)
+    return warm_start(parent, vocabularies, parent.quantiles, contract, 7, rows.num_rows, until)[0]
 
 
 def same(one, other):
@@ -111,7 +112,7 @@ def test_what_fades_depends_on_the_dates_and_the_number_of_rows_alone(fading, ma
         daily = grown(daily, contract, make_rows(0), day=day)
     layer = "hidden.0.weight.accumulator"
     torch.testing.assert_close(daily.optimizer[layer], parent.optimizer[layer] / 8)
-    assert days_between(parent.vocabularies, daily.vocabularies) == 6
+    assert days_between(parent.specification, daily.specification) == 6
 
 
 def test_a_span_of_few_rows_fades_no_more_than_its_rows_make_up_for(fading, make_rows, learn):
@@ -133,6 +134,30 @@ def test_training_counts_all_rows_that_are_to_be_learnt(fading, make_rows, learn
         halved[f"{name}.z"], halved[f"{name}.n"] = ftrl_faded(table, contract.training.ftrl, 0.5)
     expected, _ = learn(replace(parent, optimizer=halved), fading(None), parts)
     assert same(child, expected)
+
+
+def test_a_part_without_rows_does_not_use_up_the_days(fading, make_rows, learn):
+    contract = fading(2.0)
+    parent, _ = learn(None, contract, {0: make_rows(0)})
+    through_a_gap, _ = learn(parent, contract, {5: make_rows(5).slice(0, 0)})
+    one, other = (learn(bundle, contract, {8: make_rows(0)})[0] for bundle in (parent, through_a_gap))
+    assert same(one, other)
+
+
+@pytest.mark.parametrize("parts", [("wide", "deep"), ("wide",), ("deep",)])
+def test_a_model_of_numbers_alone_forgets_like_any_other(fading, make_rows, learn, tmp_path, parts):
+    numbers = {name: column.model_copy(update={"role": None}) for name, column in fading(4.0).columns.items() if name != "age"}
+    changes = {"columns": {**numbers, "age": fading(4.0).columns["age"]}, "crosses": ()}
+    contract = fading(4.0).model_copy(update=changes | {"model": Model(embedding=4, hidden=(8,), parts=parts, quantiles=4)})
+    parent, _ = learn(None, contract, {0: make_rows(0)})
+    save_bundle(parent, tmp_path)
+    child = grown(load_bundle(tmp_path, optimizer=True), contract, make_rows(0), day=4)
+    assert len(child.vocabularies.values) == 0
+    fading_names = [name for name in parent.optimizer if name.endswith((".n", ".accumulator"))]
+    assert all(torch.equal(child.optimizer[name], parent.optimizer[name] / 2) for name in fading_names)
+    assert parent.optimizer["bias.n"] > 0
+    kept = contract.model_copy(update={"training": fading(None).training})
+    assert not same(*(learn(parent, one, {4: make_rows(4)})[0] for one in (contract, kept)))
 
 
 def test_a_chain_that_was_saved_and_reloaded_fades_to_the_same_bytes(fading, make_rows, learn, tmp_path):

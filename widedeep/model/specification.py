@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from itertools import accumulate
 from math import prod
 from typing import Literal
@@ -20,19 +21,29 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 class Specification(Value):
-    """What a bundle is. `ftrl` is part of it because the wide weights are a function of FTRL's state and settings."""
+    """What a bundle is. `ftrl` is part of it because the wide weights are a function of FTRL's state and settings.
+
+    `learnt_until` is the latest span that it has learnt rows of: the next one's state fades by the days since.
+    """
 
     features: Features
     embedding: int
     hidden: tuple[int, ...]
     parts: tuple[Literal["wide", "deep"], ...]
     ftrl: Ftrl
+    learnt_until: date | None = None
 
     @classmethod
-    def of(cls, contract: Contract) -> Specification:
+    def of(cls, contract: Contract, learnt_until: date | None = None) -> Specification:
         model = contract.model
-        ftrl = contract.training.ftrl
-        return cls(features=Features.of(contract), embedding=model.embedding, hidden=model.hidden, parts=model.parts, ftrl=ftrl)
+        return cls(
+            features=Features.of(contract),
+            embedding=model.embedding,
+            hidden=model.hidden,
+            parts=model.parts,
+            ftrl=contract.training.ftrl,
+            learnt_until=learnt_until,
+        )
 
     def input_widths(self) -> dict[str, int]:
         """Widths of the deep part's inputs, in order: an embedding per feature, then two per number (quantile, missing)."""

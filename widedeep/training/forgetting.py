@@ -5,12 +5,11 @@ No weight moves. How much fades follows from the spans' dates and rows alone, ne
 
 from __future__ import annotations
 
-import pyarrow.compute as pc
 import torch
 
 from widedeep.data.contract import Training
-from widedeep.features.growth import Vocabularies
 from widedeep.model.bundle import Tensors
+from widedeep.model.specification import Specification
 from widedeep.training.optimizers import FtrlTable, ftrl_faded
 
 
@@ -29,7 +28,7 @@ def faded(tensors: Tensors, training: Training, days: int, rows: int) -> dict[st
     return state
 
 
-def days_between(parent: Vocabularies, grown: Vocabularies) -> int:
-    """From the parent's latest span to the latest that its child will learn: vocabularies know what they have seen."""
-    before, after = (pc.max(vocabularies.values.rows["last_span"]).as_py() for vocabularies in (parent, grown))
+def days_between(parent: Specification, child: Specification) -> int:
+    """From the parent's latest span to its child's."""
+    before, after = parent.learnt_until, child.learnt_until
     return (after - before).days if before and after else 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 
 import numpy as np
@@ -42,16 +43,24 @@ class WarmStartReport(Value):
 
 
 def warm_start(
-    parent: Bundle | None, vocabularies: Vocabularies, quantiles: Quantiles, contract: Contract, seed: int, rows: int = 0
+    parent: Bundle | None,
+    vocabularies: Vocabularies,
+    quantiles: Quantiles,
+    contract: Contract,
+    seed: int,
+    rows: int = 0,
+    until: date | None = None,
 ) -> tuple[Bundle, WarmStartReport]:
     """The model that training starts from: the parent's, grown to the vocabularies and reshaped to the contract, or a new one.
 
-    `rows` are to be learnt: by them, and by the days since the parent's last span, the optimizer's state fades.
+    `rows` are to be learnt, of spans up to `until`: by them, and by the days since the parent's latest span, the optimizer's
+    state fades.
 
     Raises:
         UsageError: the parent was loaded to score, without its optimizer's state.
     """
-    specification = Specification.of(contract)
+    known = None if parent is None else parent.specification.learnt_until
+    specification = Specification.of(contract, max(filter(None, [known, until]), default=None))
     sizes = len(vocabularies.values), len(vocabularies.crosses)
     weights, state = weight_shapes(specification, *sizes), optimizer_shapes(specification, *sizes)
     old: Tensors = {} if parent is None else _all_tensors(parent)
@@ -64,7 +73,7 @@ def warm_start(
     if parent is not None and parent.specification.ftrl != specification.ftrl:
         tensors |= _rederived_z(tensors, specification.ftrl)
     if parent is not None:
-        tensors |= faded(tensors, contract.training, days_between(parent.vocabularies, vocabularies), rows)
+        tensors |= faded(tensors, contract.training, days_between(parent.specification, specification), rows)
     bundle = Bundle(specification, vocabularies, quantiles, {n: tensors[n] for n in weights}, {n: tensors[n] for n in state})
     return bundle, _report(parent, bundle)
 
