@@ -165,6 +165,7 @@ def test_frozen_boundaries_do_not_move_and_a_feature_without_values_is_fitted_wh
     later = q.fit(first, pa.table({"a": [50.0], "b": [5.0]}), ("a", "b"), 4)
     assert set(first.boundaries) == {"a"}
     assert later.boundaries == {"a": first.boundaries["a"], "b": (5.0, 5.0, 5.0)}
+    assert later.fitted_on == {"a": 2, "b": 1}
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=60), st.integers(2, 12))

@@ -12,6 +12,7 @@ from widedeep.features.encoding import encode
 from widedeep.features.growth import grow
 from widedeep.model.forward import scores
 from widedeep.model.specification import is_table, row_bytes
+from widedeep.training import candidate
 from widedeep.training.parts import learning_parts
 from widedeep.training.profile import numeric_profile, source_digest
 from widedeep.training.warm_start import warm_start
@@ -100,6 +101,21 @@ def test_the_cap_holds_to_the_byte_of_the_bundles_own_tables(make_contract, make
             room[cap] = used
     assert room[None] > 501
     assert room[500] > 500 - row_bytes(bundle.specification).value
+
+
+def test_boundaries_that_were_fitted_on_few_values_are_told_of_when_they_are_frozen_and_not_again(
+    make_contract, make_rows, learn, monkeypatch
+):
+    rows, contract = make_rows(0), make_contract()
+    values = 60 - rows["age"].null_count
+    first, report = learn(None, contract, {0: rows})
+    assert report.fitted == first.quantiles.fitted_on == {"age": values}
+    (warning,) = report.warnings()
+    assert f"few values (age: {values}), wanted 50,000" in warning
+    second, later = learn(first, contract, {1: make_rows(1)})
+    assert (second.quantiles, later.fitted, list(later.warnings())) == (first.quantiles, {}, [])
+    monkeypatch.setattr(candidate, "ENOUGH", values)
+    assert list(report.warnings()) == []
 
 
 def test_a_model_without_a_wide_part_counts_no_crosses_and_has_none_refused(make_contract, make_rows, learn):

@@ -20,22 +20,30 @@ from widedeep.features.compiled import compiled
 Float64s = NDArray[np.float64]
 
 
+# On 50,000 values no quantile is off by more than 0.7 %, on 1,000 by 4.3 % (in 95 of 100 cases; Massart 1990).
+ENOUGH = 50_000
+
+
 class Quantiles(Value):
-    """Q-1 non-decreasing boundaries of each fitted feature. A feature without any value so far has none yet."""
+    """Q-1 non-decreasing boundaries of each fitted feature. A feature without any value so far has none yet.
+
+    `fitted_on` tells on how many values each was fitted.
+    """
 
     boundaries: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    fitted_on: dict[str, int] = Field(default_factory=dict)
 
 
 def fit(quantiles: Quantiles, table: pa.Table, names: tuple[str, ...], count: int) -> Quantiles:
     """Fit the features that have no boundaries yet; the others stay as they are. `count` is Q."""
-    fitted = dict(quantiles.boundaries)
+    fitted, fitted_on = dict(quantiles.boundaries), dict(quantiles.fitted_on)
     for name in names:
         values = _present(numbers(table, name))
         if name not in fitted and len(values):
             # inverted_cdf: boundaries are values that occur, so ties stay in one quantile.
             cuts = np.quantile(values, np.arange(1, count) / count, method="inverted_cdf")
-            fitted[name] = tuple(float(cut) for cut in cuts)
-    return Quantiles(boundaries=fitted)
+            fitted[name], fitted_on[name] = tuple(float(cut) for cut in cuts), len(values)
+    return Quantiles(boundaries=fitted, fitted_on=fitted_on)
 
 
 def transform(quantiles: Quantiles, table: pa.Table, names: tuple[str, ...]) -> NDArray[np.float32]:

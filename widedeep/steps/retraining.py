@@ -147,7 +147,7 @@ def _train(place: Workplace, lineage: Lineage, parent: Manifest | None) -> Candi
             pq.write_table(catalogue, folder / CATALOGUE_FILE)
         (folder / REPORT_FILE).write_bytes(report.to_bytes())
     log.info("%s: learnt %s", lineage.span, _told(report))
-    for warning in filter(None, (part.growth.warning() for part in report.parts)):
+    for warning in report.warnings():
         log.warning("%s: %s", lineage.span, warning)
     inherited = (*parent.inherited, *parent.lineage.learnt) if parent else ()
     return releases.stage(place.store, folder, lineage, inherited)

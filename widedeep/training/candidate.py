@@ -16,7 +16,7 @@ from widedeep.data.rows import Rows, chunks, column, rows_of
 from widedeep.features.coverage import Counts, Coverage, Known, count_known
 from widedeep.features.encoding import encode
 from widedeep.features.growth import Growth, Vocabularies, grow, growth
-from widedeep.features.quantiles import Quantiles, drift, fit
+from widedeep.features.quantiles import ENOUGH, Quantiles, drift, fit
 from widedeep.model.bundle import Bundle
 from widedeep.model.specification import Specification, row_bytes
 from widedeep.training.ahead import one_ahead
@@ -50,13 +50,26 @@ class PartReport(Value):
 
 
 class TrainingReport(Value):
-    """What training did. It holds no times: equal inputs give an equal report. `log_loss` is None as in a part's."""
+    """What training did. It holds no times: equal inputs give an equal report. `log_loss` is None as in a part's.
+
+    fitted: the numeric features whose quantile boundaries it fitted, and on how many values; from now on they are frozen.
+    """
 
     rows: int
     steps: int
     log_loss: float | None
     warm_start: WarmStartReport
     parts: tuple[PartReport, ...]
+    fitted: dict[str, int]
+
+    def warnings(self) -> Iterator[str]:
+        """What a person should know of it."""
+        yield from filter(None, (part.growth.warning() for part in self.parts))
+        if few := [f"{name}: {count:,}" for name, count in sorted(self.fitted.items()) if count < ENOUGH]:
+            yield (
+                f"quantile boundaries were fitted on few values ({', '.join(few)}), wanted {ENOUGH:,} or more; they stay for the "
+                "whole chain. A chain that is bootstrapped over more spans gets better ones."
+            )
 
 
 def train_candidate(
@@ -73,7 +86,8 @@ def train_candidate(
     delivered = sorted(((part, rows_of(rows)) for part, rows in parts), key=lambda own: (own[0].span, own[0].part, own[0].digest))
     learnt = [(part, sampled_rows(rows, contract, part, seed)) for part, rows in delivered]
     vocabularies, growths = _grown(parent, learnt, contract)
-    quantiles = _fitted(parent, learnt, contract)
+    frozen = Quantiles() if parent is None else parent.quantiles
+    quantiles = _fitted(frozen, learnt, contract)
     coming = sum(rows.num_rows for _, rows in learnt)
     until = max((part.span for part, rows in learnt if rows.num_rows), default=None)
     bundle, warm = warm_start(parent, vocabularies, quantiles, contract, seed, coming, until)
@@ -94,7 +108,8 @@ def train_candidate(
         for i, ((part, rows), (_, whole)) in enumerate(zip(learnt, delivered, strict=True))
     ]
     counts = {"rows": meter.rows, "steps": meter.steps}
-    return bundle, TrainingReport(**counts, log_loss=meter.loss(), warm_start=warm, parts=tuple(reports))
+    fitted = {name: count for name, count in quantiles.fitted_on.items() if name not in frozen.boundaries}
+    return bundle, TrainingReport(**counts, log_loss=meter.loss(), warm_start=warm, parts=tuple(reports), fitted=fitted)
 
 
 @dataclass(frozen=True)
@@ -126,9 +141,8 @@ def _grown(parent: Bundle | None, learnt: Sequence[tuple[Part, Rows]], contract:
     return vocabularies, growths
 
 
-def _fitted(parent: Bundle | None, learnt: Sequence[tuple[Part, Rows]], contract: Contract) -> Quantiles:
+def _fitted(quantiles: Quantiles, learnt: Sequence[tuple[Part, Rows]], contract: Contract) -> Quantiles:
     """The parent's quantiles, with boundaries for features that had none."""
-    quantiles = Quantiles() if parent is None else parent.quantiles
     for name in contract.with_role("numeric"):  # one at a time: a column of a big span is some 100 MB
         tables = [column(rows, name) for _, rows in learnt if name not in quantiles.boundaries]
         if tables:
