@@ -8,6 +8,8 @@
     │   ├── StoreAccessError        credentials refused, or a bucket that is not there
     │   ├── StackError              a port, a file or a part of the local stack is not as it has to be
     │   ├── IntegrityError          bytes that are not what their digest says
+    │   ├── FormatError             stored in a format that this version does not read
+    │   ├── SignatureError          unsigned where a signature is required, or signed by nobody whom we trust
     │   └── OrderError              an earlier span of the lane is unsettled, or the span lies behind the lane's head
     ├── StaleError                  somebody else was first: read again, then decide again
     └── UnknownOutcomeError         the store did not answer: read before retrying
@@ -48,6 +50,14 @@ class StackError(PermanentError):
 
 class IntegrityError(PermanentError):
     """Bytes differ from their recorded digest. Nothing was loaded."""
+
+
+class FormatError(PermanentError):
+    """Stored by a newer version, or in a format that has to be migrated first. Nothing was loaded."""
+
+
+class SignatureError(PermanentError):
+    """A required signature is missing, or one that stands there does not fit. Nothing was loaded."""
 
 
 class OrderError(PermanentError):

@@ -1,5 +1,7 @@
 """Settings are refused at the edge, in words, before anybody connects to anything."""
 
+import traceback
+
 import pytest
 
 from widedeep.config import load_settings
@@ -17,3 +19,15 @@ def test_an_endpoint_is_an_address_with_a_host(endpoint):
 def test_an_endpoint_without_a_host_or_with_a_path_is_refused(endpoint):
     with pytest.raises(SettingsError, match="WIDEDEEP_S3_ENDPOINT"):
         load_settings({**GOOD, "WIDEDEEP_S3_ENDPOINT": endpoint})
+
+
+SECRET = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA=="
+
+
+@pytest.mark.parametrize("name", ["WIDEDEEP_SIGNING_KEY", "WIDEDEEP_SIGNIN_KEY"])
+def test_a_signing_key_is_in_no_message_and_no_repr_even_under_a_mistyped_name(name):
+    with pytest.raises(SettingsError) as told:
+        load_settings({**GOOD, name: SECRET, "WIDEDEEP_STROE": SECRET})
+    assert "WIDEDEEP_STROE" in str(told.value)
+    assert "PRIVATE" not in "".join(traceback.format_exception(told.value))
+    assert "PRIVATE" not in repr(load_settings({**GOOD, "WIDEDEEP_SIGNING_KEY": SECRET}))
