@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
 from typing import TypeVar
@@ -128,6 +129,42 @@ def test_more_keys_than_fit_into_one_answer_are_all_listed(store: ObjectStore) -
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda key: store.create(key, b""), made))
     assert list(store.keys("many/")) == made
+
+
+def test_a_listing_tells_size_and_time_of_what_stands_below_a_prefix(store: ObjectStore) -> None:
+    before = datetime.now(UTC) - timedelta(minutes=1)
+    store.create("a/2", b"12")
+    store.swap("a/1", b"1", None)
+    store.create("b", b"")
+    found = list(store.listed("a/"))
+    assert [(item.key, item.size_bytes) for item in found] == [("a/1", 1), ("a/2", 2)]
+    assert all(before < item.modified_at < before + timedelta(minutes=2) for item in found)
+
+
+def test_a_swap_renews_the_time_of_an_object() -> None:
+    times = iter(datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3))
+    store = MemoryStore(clock=lambda: next(times))
+    etag = store.swap("pointer", b"1", None)
+    store.swap("pointer", b"2", etag)
+    assert [item.modified_at.day for item in store.listed("")] == [3]
+
+
+def test_a_deleted_object_is_gone_and_deleting_it_again_changes_nothing(store: ObjectStore) -> None:
+    store.create("a/b", b"1")
+    store.create("a/c", b"2")
+    for _ in range(2):
+        store.delete("a/b")
+        assert store.get("a/b") is None
+        assert list(store.keys("")) == ["a/c"]
+    assert store.create("a/b", b"anew")
+
+
+def test_a_swap_on_an_object_that_was_deleted_meanwhile_is_stale(store: ObjectStore) -> None:
+    etag = store.swap("pointer", b"1", None)
+    store.delete("pointer")
+    with pytest.raises(StaleError):
+        store.swap("pointer", b"2", etag)
+    assert store.get("pointer") is None
 
 
 def test_a_file_goes_up_and_comes_down_the_same(store: ObjectStore, tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
 """An object store in this process's memory, for tests: the same answers as S3, at once."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 
 from widedeep.artifacts import FileRef, sha256
 from widedeep.errors import StaleError
-from widedeep.publishing.store import Blob
+from widedeep.publishing.store import Blob, Listed, Unfinished
 from widedeep.publishing.transfer import check_taken, file_ref, measured, missing, save_verified
 
 
@@ -15,8 +16,11 @@ class MemoryStore:
 
     url = "memory://store"
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.objects: dict[str, bytes] = {}
+        self._modified_at: dict[str, datetime] = {}
+        self._clock = clock
+        self._made_at = clock()
         self._lock = Lock()
 
     def get(self, key: str) -> Blob | None:
@@ -27,7 +31,7 @@ class MemoryStore:
         with self._lock:
             if key in self.objects:
                 return False
-            self.objects[key] = data
+            self._write(key, data)
             return True
 
     def swap(self, key: str, data: bytes, expected_etag: str | None) -> str:
@@ -38,11 +42,27 @@ class MemoryStore:
                 raise StaleError(
                     f"{self.url}/{key}: got etag {etag}, wanted {expected_etag}: somebody else was first. Read it again."
                 )
-            self.objects[key] = data
+            self._write(key, data)
         return _etag(data)
 
     def keys(self, prefix: str) -> Iterator[str]:
-        yield from sorted(key for key in tuple(self.objects) if key.startswith(prefix))
+        return (item.key for item in self.listed(prefix))
+
+    def listed(self, prefix: str) -> Iterator[Listed]:
+        for key, data in sorted(self.objects.items()):
+            if key.startswith(prefix):
+                yield Listed(key, len(data), self._modified_at.get(key, self._made_at))
+
+    def delete(self, key: str) -> None:
+        with self._lock:
+            self.objects.pop(key, None)
+
+    def unfinished(self, prefix: str) -> Iterator[Unfinished]:  # noqa: ARG002
+        """None: what is uploaded is there at once."""
+        return iter(())
+
+    def abort(self, upload: Unfinished) -> None:
+        """There is none."""
 
     def upload(self, key: str, path: Path) -> FileRef:
         ref = file_ref(key, path)
@@ -55,6 +75,10 @@ class MemoryStore:
         if data is None:
             raise missing(self.url, ref)
         save_verified(self.url, ref, [data], path)
+
+    def _write(self, key: str, data: bytes) -> None:
+        self.objects[key] = data
+        self._modified_at[key] = self._clock()
 
 
 def _etag(data: bytes) -> str:

@@ -5,6 +5,7 @@ Two implementations pass one contract suite (`tests/publishing/test_store_contra
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +18,25 @@ class Blob:
 
     data: bytes
     etag: str
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An object as a listing tells of it. `modified_at` (UTC) is the store's own clock."""
+
+    key: str
+    size_bytes: int
+    modified_at: datetime
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """An upload in parts that nobody completed: no reader sees it, but its parts take space."""
+
+    key: str
+    upload_id: str
+    started_at: datetime
+    size_bytes: int
 
 
 class ObjectStore(Protocol):
@@ -50,8 +70,27 @@ class ObjectStore(Protocol):
         """All keys that start with a prefix, in lexicographic order."""
         ...
 
+    def listed(self, prefix: str) -> Iterator[Listed]:
+        """The same with sizes and times."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove an object; no matter if there is none. Only what nothing refers to may go: readers are not asked."""
+        ...
+
+    def unfinished(self, prefix: str) -> Iterator[Unfinished]:
+        """Uploads below a prefix that are under way, or that somebody's crash left behind."""
+        ...
+
+    def abort(self, upload: Unfinished) -> None:
+        """Free what an unfinished upload takes; no matter if it is gone. If it was still under way, it fails."""
+        ...
+
     def upload(self, key: str, path: Path) -> FileRef:
         """Stream a file to a new object. If the key is taken by equal bytes this is a no-op.
+
+        Two writers of one key at once get one result: a large file, which goes up in parts, does so only if its key carries its
+        digest, so that rivals have equal bytes.
 
         Raises:
             IntegrityError: the key is taken by other bytes; the first stands.
