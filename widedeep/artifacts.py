@@ -19,6 +19,7 @@ ReleaseId = Annotated[str, Field(pattern=r"^r-[0-9a-f]{16}$")]
 LANE = r"^[a-z0-9][a-z0-9-]{0,62}$"
 Lane = Annotated[str, Field(pattern=LANE)]
 Decision = Literal["promote", "hold", "reject"]
+MoveKind = Literal["promote", "rollback", "adopt", "freeze", "thaw"]
 Result = Literal["promoted", "held", "rejected", "quarantined", "no data", "learnt"]
 
 LIVE = "live"
@@ -247,15 +248,33 @@ class Release(Value):
     decision: Decision
 
 
-class ChampionPointer(Value):
-    """The small object that readers follow. `sequence` counts the moves of the lane."""
+class Adoption(Value):
+    """A lane that `live` took over, with its settled spans up to `until`."""
 
+    lane: Lane
+    until: date
+
+
+class ChampionPointer(Value):
+    """The small object that readers follow; at the same time the last move of its lane.
+
+    `sequence` counts the moves, `previous_move` is the SHA-256 of the pointer that this one replaced, so the moves are a chain.
+    `previous` is the champion before. `frozen` is why nothing is promoted until somebody thaws the lane. `withdrawn` are all
+    releases that were taken back: they are nobody's parent and never promoted again, unless a rollback leads to them. Outcomes
+    of the lanes that are `adopted`, the latest last, stand for those of this one.
+    """
+
+    kind: MoveKind = "promote"
     lane: Lane
     release_id: ReleaseId
     span: date
     manifest_sha256: Digest
     sequence: int = Field(ge=1)
     previous: ReleaseId | None
+    previous_move: Digest | None = None
+    withdrawn: tuple[ReleaseId, ...] = ()
+    adopted: tuple[Adoption, ...] = ()
+    frozen: str | None = None
     moved_at: datetime
     moved_by: str
     reason: str
@@ -265,7 +284,8 @@ class Progress(Value):
     """How far a run of one span has come: each step reads it and returns it with its own fields filled in.
 
     Keys and digests only, so that what a step adds fits into an XCom. `no_data` is a reason; `validation`, `dry_run` and
-    `verdict` are keys of stored evidence. When the run is `over`, only `settle` has work left.
+    `verdict` are keys of stored evidence. `withheld` is why a passing release was not promoted. When the run is `over`, only
+    `settle` has work left.
     """
 
     span: date
@@ -279,6 +299,7 @@ class Progress(Value):
     verdict: str | None = None
     decision: Decision | None = None
     release: ReleaseId | None = None
+    withheld: str | None = None
     result: Result | None = None
     set_aside: tuple[date, ...] = ()
 

@@ -124,13 +124,12 @@ def releases(as_json: AsJson = False) -> None:
 @app.command()
 def champion(lane: LaneName = LIVE, as_json: AsJson = False) -> None:
     """The release that readers of a lane follow."""
-    from widedeep.publishing.lanes import champion as current
+    from widedeep.publishing.pointer import champion as current
 
     with _workplace() as place:
-        found = current(place.store, lane)
-    if found is None:
+        pointer = current(place.store, lane)
+    if pointer is None:
         raise OrderError(f"lane {lane}: nothing was promoted yet. Run `widedeep bootstrap` or `widedeep run`.")
-    pointer, _ = found
     if as_json:
         _print_json(pointer)
         return
@@ -147,15 +146,14 @@ def rank(
     as_json: AsJson = False,
 ) -> None:
     """Rank the champion's catalogue for a user."""
-    from widedeep.publishing.lanes import champion as current
+    from widedeep.publishing.pointer import champion as current
     from widedeep.publishing.releases import load_manifest
     from widedeep.serving.ranking import rank as rank_for
 
     with _workplace() as place:
-        found = current(place.store, lane)
-        if found is None:
+        pointer = current(place.store, lane)
+        if pointer is None:
             raise OrderError(f"lane {lane}: nothing was promoted yet, so nothing can rank. Run `widedeep bootstrap` first.")
-        pointer, _ = found
         manifest = load_manifest(place.store, pointer.release_id, published=True, expected_sha256=pointer.manifest_sha256)
         ranking = rank_for(place.store, place.contract, manifest, user, top, place.folder())
     if as_json:

@@ -23,6 +23,7 @@ from widedeep.data.movielens import deliveries, fetch
 from widedeep.errors import StackError
 from widedeep.local.alone import store_alone
 from widedeep.publishing import lanes, layout
+from widedeep.publishing.pointer import champion
 from widedeep.steps import Workplace, bootstrap, deliver_sample, open_workplace, run_span
 
 HISTORY_SPANS = 4
@@ -76,8 +77,8 @@ def demonstrate(out: Console) -> None:
             for i, scene in enumerate(SCENES):
                 _play(out, workplace, last + timedelta(days=i + 1), scene)
             out.print(_summary(lanes.outcomes(workplace.store, LIVE)[HISTORY_SPANS:]))
-            champion = lanes.champion(workplace.store, LIVE)
-            followed = champion[0].release_id if champion else "nothing"
+            pointer = champion(workplace.store, LIVE)
+            followed = pointer.release_id if pointer else "nothing"
             out.print(f"readers follow [bold]{followed}[/]; {time.monotonic() - began:.0f} s in all")
 
 

@@ -11,6 +11,7 @@
     │   ├── FormatError             stored in a format that this version does not read
     │   ├── SignatureError          unsigned where a signature is required, or signed by nobody whom we trust
     │   └── OrderError              an earlier span of the lane is unsettled, or the span lies behind the lane's head
+    ├── WithheldError               the lane is frozen, or a rollback withdrew the release: it stays stored, unpromoted
     ├── StaleError                  somebody else was first: read again, then decide again
     └── UnknownOutcomeError         the store did not answer: read before retrying
         ├── StoreUnavailableError   no connection, a time-out, or a 5xx answer
@@ -62,6 +63,10 @@ class SignatureError(PermanentError):
 
 class OrderError(PermanentError):
     """The lane's order would be broken. Nothing was trained."""
+
+
+class WithheldError(WidedeepError):
+    """A person said that this is not to be promoted: the lane is frozen, or a rollback withdrew the release or its parent."""
 
 
 class StaleError(WidedeepError):

@@ -12,6 +12,8 @@ from widedeep.artifacts import LIVE, Candidate, Outcome, Release, Verdict
 from widedeep.errors import StoreUnavailableError
 from widedeep.publishing import lanes, layout
 from widedeep.publishing.memory import MemoryStore
+from widedeep.publishing.moves import Because, promote
+from widedeep.publishing.pointer import champion
 from widedeep.publishing.releases import download, load_manifest, publish, releases
 from widedeep.publishing.snapshots import load_rows, save_snapshot, versions
 
@@ -35,12 +37,12 @@ class FaultyStore(MemoryStore):
         self._when = when
 
     def create(self, key: str, data: bytes) -> bool:
-        return self._write(lambda: MemoryStore.create(self, key, data))
+        return self._failing(lambda: MemoryStore.create(self, key, data))
 
     def swap(self, key: str, data: bytes, expected_etag: str | None) -> str:
-        return self._write(lambda: MemoryStore.swap(self, key, data, expected_etag))
+        return self._failing(lambda: MemoryStore.swap(self, key, data, expected_etag))
 
-    def _write(self, write: Callable[[], T]) -> T:
+    def _failing(self, write: Callable[[], T]) -> T:
         self._countdown -= 1
         if self._countdown == 0 and self._when == "before":
             raise StoreUnavailableError("the write never arrived")
@@ -61,11 +63,11 @@ def run_day(staged: Staged, verdict_on: VerdictOn, tmp_path: Path) -> RunDay:
     def run_day(store: MemoryStore, span: date, now: datetime) -> Release:
         snapshot = save_snapshot(store, span, ROWS, tmp_path)
         parent = lanes.parent_as_of(lanes.outcomes(store, LIVE), span)
-        champion = load_manifest(store, parent, published=True) if parent else None
+        before = load_manifest(store, parent, published=True) if parent else None
         candidate = staged(store, span, parent)
-        verdict = verdict_on(candidate, champion)
+        verdict = verdict_on(candidate, before)
         release = publish(store, candidate, verdict)
-        lanes.promote(store, LIVE, release, verdict, now=now, by="test", reason="better")
+        promote(store, LIVE, release, verdict, Because(now, "test", "better"))
         outcome = Outcome(
             lane=LIVE, span=span, result="promoted", reasons=(), snapshot=snapshot, settled_at=now, settled_by="test"
         )
@@ -85,7 +87,7 @@ def before(run_day: RunDay) -> dict[str, bytes]:
 
 def readable_champion(store: MemoryStore, folder: Path) -> str:
     """What a reader does: pointer, manifest, files; each verified."""
-    pointer, _ = lanes.champion(store, LIVE)
+    pointer = champion(store, LIVE)
     manifest = load_manifest(store, pointer.release_id, published=True, expected_sha256=pointer.manifest_sha256)
     download(store, manifest, folder)
     return pointer.release_id
@@ -109,7 +111,7 @@ def test_after_a_crash_at_any_write_the_champion_is_readable_and_the_rerun_conve
 ) -> None:
     undisturbed = MemoryStore()
     undisturbed.objects = dict(before)
-    old = lanes.champion(undisturbed, LIVE)[0].release_id
+    old = champion(undisturbed, LIVE).release_id
     new = run_day(undisturbed, TODAY, NOW).release_id
     seen = []
     for n, when, store in crashes(before, run_day):
@@ -130,7 +132,7 @@ def test_a_rerun_at_a_later_time_changes_nothing_that_was_decided(
         run_day(store, TODAY, NOW + timedelta(hours=n))
         changed = {key for key, data in crashed.items() if store.objects[key] != data}
         assert changed <= {layout.champion(LIVE)}, f"crash {when} write {n}"
-        assert lanes.champion(store, LIVE)[0].sequence == 2
+        assert champion(store, LIVE).sequence == 2
         assert len(releases(store)) == 2
         assert [load_rows(store, s, tmp_path).num_rows for s in versions(store, TODAY)] == [2]
 

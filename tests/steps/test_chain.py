@@ -9,6 +9,7 @@ import pytest
 from widedeep.artifacts import LIVE, DryRunReport, Manifest, Verdict
 from widedeep.errors import ContractError, OrderError, PermanentError
 from widedeep.publishing import lanes, releases
+from widedeep.publishing.pointer import champion
 from widedeep.steps import bootstrap, dry_run, gate, ingest, publish, readiness, run_span, settle, start, train, validate
 
 
@@ -21,7 +22,7 @@ def learnt(manifest: Manifest) -> list[tuple[int, str]]:
 
 
 def test_a_history_becomes_the_first_champion_and_every_span_of_it_is_settled(begun):
-    pointer, _ = lanes.champion(begun.place.store, LIVE)
+    pointer = champion(begun.place.store, LIVE)
     assert pointer.release_id == begun.first.release
     assert [o.result for o in lanes.outcomes(begun.place.store, LIVE)] == ["learnt", "learnt", "promoted"]
     # Days 2 and 3 of March are past the pool window of one span; the held-out users of the 4th are not.
@@ -146,7 +147,7 @@ def test_a_rejected_span_stays_pending_and_is_learnt_by_the_next_candidate(begun
     begun.deliver(4)
     strict = replace(begun.place, contract=begun.place.contract.model_copy(update={"gate": _impossible(begun)}))
     assert run_span(strict, begun.day(3)).result == "rejected"
-    pointer, _ = lanes.champion(begun.place.store, LIVE)
+    pointer = champion(begun.place.store, LIVE)
     assert pointer.release_id == begun.first.release
     progress = run_span(begun.place, begun.day(4))
     assert learnt(manifest_of(begun, progress.release)) == [(4, "holdout"), (5, "holdout"), (5, "train"), (6, "train")]
@@ -167,7 +168,7 @@ def test_a_held_span_is_settled_published_unpromoted_and_pending(begun):
     progress = run_span(place, begun.day(3))
     assert progress.result == "held"
     assert manifest_of(begun, progress.release)
-    assert lanes.champion(begun.place.store, LIVE)[0].release_id == begun.first.release
+    assert champion(begun.place.store, LIVE).release_id == begun.first.release
 
 
 def test_a_candidate_that_a_server_could_not_reproduce_is_rejected(begun):
@@ -241,10 +242,10 @@ def test_a_span_behind_the_head_goes_to_a_lane_of_its_own_and_live_stays(begun):
     begun.deliver(3)
     begun.deliver(-1)
     run_span(begun.place, begun.day(3))
-    live = lanes.champion(begun.place.store, LIVE)
+    live = champion(begun.place.store, LIVE)
     progress = run_span(begun.place, begun.day(-1))
     assert progress.lane == "replay-2026-03-01"
-    assert lanes.champion(begun.place.store, LIVE) == live
+    assert champion(begun.place.store, LIVE) == live
 
 
 def test_a_history_without_a_usable_span_says_so_and_settles_nothing(chain):

@@ -1,25 +1,18 @@
-"""A lane is a chain of settled spans and one pointer to its champion. Readers follow `live`.
+"""A lane is a chain of settled spans; `widedeep.publishing.moves` has the pointer to its champion. Readers follow `live`.
 
 - A span is settled once; the lane's head, its latest settled span, never moves back (first law).
-- The parent of a span is the newest release promoted for an earlier span, never simply the latest (first law).
-- The pointer moves by compare-and-swap, only to what the gate compared with its present release, and never to an earlier span.
+- The parent of a span is the newest release promoted for an earlier span and not withdrawn, never simply the latest (first law).
 - Another lane than `live` branches off: before its first span, the live lane's outcomes are its own (third law).
 """
 
-from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from collections.abc import Collection, Iterable
+from datetime import date, timedelta
 
-from widedeep.artifacts import LIVE, ChampionPointer, Outcome, Release, Verdict
-from widedeep.errors import OrderError, StaleError, UsageError
+from widedeep.artifacts import LIVE, Outcome
+from widedeep.errors import OrderError
 from widedeep.publishing import layout
-from widedeep.publishing.releases import check_bound, load_manifest
+from widedeep.publishing.pointer import champion
 from widedeep.publishing.store import ObjectStore
-
-
-def champion(store: ObjectStore, lane: str) -> tuple[ChampionPointer, str] | None:
-    """The lane's pointer with its etag, or None before the first promotion."""
-    blob = store.get(layout.champion(lane))
-    return (ChampionPointer.from_bytes(blob.data, f"{store.url}/{layout.champion(lane)}"), blob.etag) if blob else None
 
 
 def settled_spans(store: ObjectStore, lane: str) -> tuple[date, ...]:
@@ -38,12 +31,23 @@ def outcomes(store: ObjectStore, lane: str) -> tuple[Outcome, ...]:
 
 
 def history(store: ObjectStore, lane: str, span: date) -> tuple[Outcome, ...]:
-    """What a run of `span` builds on, in span order: the lane's own outcomes and, before its first span, those of `live`."""
-    own = outcomes(store, lane)
+    """What a run of `span` builds on, in span order: the lane's own outcomes and, before its first span, those of `live`.
+
+    Where `live` has adopted another lane, that lane's outcomes stand for its own.
+    """
     if lane == LIVE:
-        return own
-    first = min([span, *(outcome.span for outcome in own)])
-    return (*_read(store, LIVE, (s for s in settled_spans(store, LIVE) if s < first)), *own)
+        return _live(store, date.max)
+    own = outcomes(store, lane)
+    return (*_live(store, min([span, *(outcome.span for outcome in own)])), *own)
+
+
+def _live(store: ObjectStore, before: date) -> tuple[Outcome, ...]:
+    """The outcomes that count in the live lane, of spans before a day."""
+    pointer = champion(store, LIVE)
+    lane_of = dict.fromkeys(settled_spans(store, LIVE), LIVE)
+    for adopted in pointer.adopted if pointer else ():
+        lane_of |= {span: adopted.lane for span in settled_spans(store, adopted.lane) if span <= adopted.until}
+    return tuple(outcome for span in sorted(lane_of) if span < before for outcome in _read(store, lane_of[span], [span]))
 
 
 def _read(store: ObjectStore, lane: str, spans: Iterable[date]) -> tuple[Outcome, ...]:
@@ -52,9 +56,9 @@ def _read(store: ObjectStore, lane: str, spans: Iterable[date]) -> tuple[Outcome
     return tuple(Outcome.from_bytes(blob.data, f"{store.url}/{key}") for key, blob in blobs if blob)
 
 
-def parent_as_of(history: Iterable[Outcome], span: date) -> str | None:
-    """The newest release promoted for a span earlier than `span`."""
-    promoted = [o for o in history if o.result == "promoted" and o.span < span]
+def parent_as_of(history: Iterable[Outcome], span: date, withdrawn: Collection[str] = ()) -> str | None:
+    """The newest release promoted for a span earlier than `span` that no rollback has withdrawn."""
+    promoted = [o for o in history if o.result == "promoted" and o.span < span and o.release_id not in withdrawn]
     return max(promoted, key=lambda o: o.span).release_id if promoted else None
 
 
@@ -92,74 +96,6 @@ def settle(store: ObjectStore, outcome: Outcome) -> Outcome:
         return outcome
     standing = store.get(key)
     return Outcome.from_bytes(standing.data, f"{store.url}/{key}") if standing else outcome
-
-
-def promote(
-    store: ObjectStore, lane: str, release: Release, verdict: Verdict, *, now: datetime, by: str, reason: str
-) -> ChampionPointer:
-    """Point the lane at a release that the gate compared with its present champion. Done again, it finds the pointer there.
-
-    Raises:
-        UsageError: the verdict is not 'promote', or is about another release. The pointer stays.
-        IntegrityError: the release is not published with the bytes that were judged. The pointer stays.
-        OrderError: the champion is of a later span. The pointer stays.
-        StaleError: the champion changed since the comparison. The pointer stays; the release stays stored, unpromoted.
-    """
-    _check_verdict(release, verdict)
-    load_manifest(store, release.release_id, published=True, expected_sha256=release.manifest_sha256)
-    standing = champion(store, lane)
-    if standing and standing[0].release_id == release.release_id:
-        return standing[0]
-    _check_champion(store, lane, release, verdict, standing[0] if standing else None)
-    pointer = ChampionPointer(
-        lane=lane,
-        release_id=release.release_id,
-        span=release.span,
-        manifest_sha256=release.manifest_sha256,
-        sequence=standing[0].sequence + 1 if standing else 1,
-        previous=standing[0].release_id if standing else None,
-        moved_at=now,
-        moved_by=by,
-        reason=reason,
-    )
-    return _move(store, pointer, standing[1] if standing else None)
-
-
-def _check_verdict(release: Release, verdict: Verdict) -> None:
-    check_bound(verdict, release.release_id, release.manifest_sha256)
-    if verdict.decision != "promote":
-        raise UsageError(f"{release.release_id}: got a verdict {verdict.decision!r}, wanted 'promote'. The champion stays.")
-
-
-def _check_champion(store: ObjectStore, lane: str, release: Release, verdict: Verdict, standing: ChampionPointer | None) -> None:
-    if standing and standing.span > release.span:
-        raise OrderError(
-            f"lane {lane}: champion is of {standing.span}, later than {release.span}; the pointer never moves back in time."
-        )
-    present = (standing.release_id, standing.manifest_sha256) if standing else _inherited_champion(store, lane, release.span)
-    compared = (verdict.champion, verdict.champion_manifest_sha256)
-    if present != compared:
-        raise StaleError(
-            f"lane {lane}: got {present[0] or 'nobody'} as champion, wanted {compared[0] or 'nobody'}, which "
-            f"{release.release_id} was compared with. The release stays stored, unpromoted. Run the gate again."
-        )
-
-
-def _inherited_champion(store: ObjectStore, lane: str, span: date) -> tuple[str | None, str | None]:
-    """What stands for the champion in a lane that has promoted nothing yet: nobody, or where it branched off from `live`."""
-    parent = parent_as_of(history(store, lane, span), span) if lane != LIVE else None
-    return (parent, load_manifest(store, parent, published=True).content_digest()) if parent else (None, None)
-
-
-def _move(store: ObjectStore, pointer: ChampionPointer, expected_etag: str | None) -> ChampionPointer:
-    try:
-        store.swap(layout.champion(pointer.lane), pointer.to_bytes(), expected_etag)
-    except StaleError:
-        winner = champion(store, pointer.lane)
-        if winner and winner[0].release_id == pointer.release_id:
-            return winner[0]
-        raise
-    return pointer
 
 
 def _replay(span: date) -> str:

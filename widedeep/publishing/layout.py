@@ -87,6 +87,11 @@ def champion(lane: str) -> str:
     return f"lanes/{lane}/champion.json"
 
 
+def move(lane: str, sequence: int) -> str:
+    """What the pointer said before move `sequence + 1` replaced it."""
+    return f"lanes/{lane}/moves/{sequence:06}.json"
+
+
 def outcomes(lane: str) -> str:
     return f"lanes/{lane}/spans/"
 

@@ -8,6 +8,7 @@ from widedeep.artifacts import LIVE, Outcome, Progress
 from widedeep.data.contract import Pending
 from widedeep.errors import OrderError, PermanentError, UsageError
 from widedeep.publishing import lanes
+from widedeep.publishing.pointer import champion
 from widedeep.steps.arrival import ingest, start, validate
 from widedeep.steps.chain import quiet
 from widedeep.steps.judgement import dry_run, gate_after
@@ -34,7 +35,7 @@ def bootstrap(place: Workplace, first: date, last: date, on_step: Callable[[str]
         raise PermanentError(
             f"bootstrap from {first} to {last}: no usable span below {place.store.url}. Deliver them, run again."
         )
-    if lanes.champion(place.store, LIVE) is None:
+    if champion(place.store, LIVE) is None:
         _learn(place, usable, on_step)
     on_step("settle")
     return _settle(place, runs)
@@ -42,7 +43,7 @@ def bootstrap(place: Workplace, first: date, last: date, on_step: Callable[[str]
 
 def _settle(place: Workplace, runs: list[Progress]) -> Progress:
     """Settle the whole history, the release's own span last: its outcome says that all of it is settled."""
-    pointer, _ = wanted(lanes.champion(place.store, LIVE), "champion", "publish")
+    pointer = wanted(champion(place.store, LIVE), "champion", "publish")
     for run in runs:
         if run.span != pointer.span:
             lanes.settle(place.store, outcome_of(place, run) if run.over else learnt_in(place, run, pointer.release_id))

@@ -2,8 +2,9 @@
 
 import logging
 
-from widedeep.artifacts import Outcome, Progress, Result, Validation, Verdict
-from widedeep.publishing import lanes, releases
+from widedeep.artifacts import Outcome, Progress, Release, Result, Validation, Verdict
+from widedeep.errors import WithheldError
+from widedeep.publishing import lanes, moves, releases
 from widedeep.steps.retraining import check_order
 from widedeep.steps.settled import put_aside
 from widedeep.steps.workplace import Workplace, stored, wanted
@@ -14,7 +15,7 @@ RESULTS: dict[str, Result] = {"promote": "promoted", "hold": "held", "reject": "
 
 
 def publish(place: Workplace, progress: Progress) -> Progress:
-    """Make a passing or held candidate a release, and move the champion pointer to a passing one.
+    """Make a passing or held candidate a release, and move the champion pointer to a passing one, unless somebody withholds it.
 
     A rejected candidate stays staged with its evidence, where no reader looks; then there is nothing to publish.
 
@@ -27,13 +28,22 @@ def publish(place: Workplace, progress: Progress) -> Progress:
         log.info("%s: %s is not published: the gate rejects it", progress.span, candidate.release_id)
         return progress
     release = releases.publish(place.store, candidate, verdict)
-    if verdict.decision == "promote":
-        reason = verdict.reasons[0]
-        pointer = lanes.promote(place.store, progress.lane, release, verdict, now=place.clock(), by=place.actor, reason=reason)
-        log.info("%s: %s is champion of lane %s, move %d", progress.span, release.release_id, pointer.lane, pointer.sequence)
-    else:
+    withheld = _promote(place, progress, release, verdict) if verdict.decision == "promote" else None
+    if verdict.decision == "hold" or withheld:
         log.info("%s: %s is published unpromoted; the champion stays", progress.span, release.release_id)
-    return progress.model_copy(update={"release": release.release_id})
+    return progress.model_copy(update={"release": release.release_id, "withheld": withheld})
+
+
+def _promote(place: Workplace, progress: Progress, release: Release, verdict: Verdict) -> str | None:
+    """Move the pointer, or say why somebody withholds this."""
+    because = moves.Because(place.clock(), place.actor, verdict.reasons[0])
+    try:
+        pointer = moves.promote(place.store, progress.lane, release, verdict, because)
+    except WithheldError as error:
+        log.warning("%s: %s", progress.span, error)
+        return str(error)
+    log.info("%s: %s is champion of lane %s, move %d", progress.span, release.release_id, pointer.lane, pointer.sequence)
+    return None
 
 
 def settle(place: Workplace, progress: Progress) -> Progress:
@@ -61,7 +71,9 @@ def outcome_of(place: Workplace, progress: Progress) -> Outcome:
         return _outcome(place, progress, "quarantined", tuple(f.message for f in validation.critical))
     verdict = read_verdict(place, progress)
     learnt = releases.load_manifest(place.store, verdict.candidate, published=False).lineage.learnt
-    outcome = _outcome(place, progress, RESULTS[verdict.decision], (*verdict.reasons, *put_aside(progress.set_aside)))
+    result: Result = "held" if progress.withheld else RESULTS[verdict.decision]
+    reasons = (*([progress.withheld] if progress.withheld else []), *verdict.reasons, *put_aside(progress.set_aside))
+    outcome = _outcome(place, progress, result, reasons)
     return outcome.model_copy(update={"release_id": verdict.candidate, "learnt": learnt})
 
 

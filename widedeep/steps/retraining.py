@@ -10,6 +10,7 @@ from widedeep.data.contract import Pending
 from widedeep.errors import ContractError, OrderError
 from widedeep.publishing import lanes, releases, snapshots
 from widedeep.publishing.pending import Plan, plan
+from widedeep.publishing.pointer import champion, withdrawn
 from widedeep.publishing.transfer import full_disk_told
 from widedeep.steps.settled import put_aside
 from widedeep.steps.workplace import Workplace, wanted
@@ -47,8 +48,8 @@ def check_order(place: Workplace, outcomes: tuple[Outcome, ...], progress: Progr
 
 def _promoted_only(place: Workplace, outcomes: tuple[Outcome, ...], progress: Progress) -> date | None:
     """The champion's span, if its run (or its bootstrap) died before it was settled."""
-    found = lanes.champion(place.store, progress.lane)
-    promoted = found[0].span if found else progress.span
+    found = champion(place.store, progress.lane)
+    promoted = found.span if found else progress.span
     return promoted if promoted < progress.span and promoted not in {o.span for o in outcomes} else None
 
 
@@ -77,7 +78,7 @@ def train_after(place: Workplace, progress: Progress, outcomes: tuple[Outcome, .
 
 
 def parent_manifest(place: Workplace, progress: Progress, outcomes: tuple[Outcome, ...]) -> Manifest | None:
-    parent = lanes.parent_as_of(outcomes, progress.span)
+    parent = lanes.parent_as_of(outcomes, progress.span, withdrawn(place.store, progress.lane))
     return releases.load_manifest(place.store, parent, published=True) if parent else None
 
 

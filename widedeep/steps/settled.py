@@ -12,6 +12,7 @@ from typing import Concatenate, ParamSpec
 
 from widedeep.artifacts import Outcome, Progress
 from widedeep.publishing import lanes, layout, releases, snapshots
+from widedeep.publishing.pointer import champion
 from widedeep.steps.workplace import Workplace
 
 P = ParamSpec("P")
@@ -43,10 +44,9 @@ def settled(place: Workplace, progress: Progress) -> Progress | None:
 
 
 def _from_pointer(place: Workplace, progress: Progress) -> Outcome | None:
-    found = lanes.champion(place.store, progress.lane)
-    if found is None or found[0].span != progress.span:
+    pointer = champion(place.store, progress.lane)
+    if pointer is None or pointer.span != progress.span:
         return None
-    pointer, _ = found
     manifest = releases.load_manifest(place.store, pointer.release_id, published=True, expected_sha256=pointer.manifest_sha256)
     own = next(part for part in manifest.lineage.learnt if part.span == progress.span and part.part == "train")
     outcome = Outcome(

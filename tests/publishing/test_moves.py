@@ -1,0 +1,381 @@
+"""Moves of the champion pointer: only to what was compared, never lost, and back again."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from widedeep.artifacts import LIVE, Candidate, ChampionPointer, Outcome, Release, Verdict
+from widedeep.errors import IntegrityError, OrderError, StaleError, UsageError, WithheldError
+from widedeep.publishing import lanes, layout
+from widedeep.publishing.memory import MemoryStore
+from widedeep.publishing.moves import Because, adopt, freeze, promote, rollback, thaw, withdrawing
+from widedeep.publishing.pointer import champion, moves, withdrawn
+from widedeep.publishing.releases import load_manifest, publish
+from widedeep.publishing.s3 import S3Store
+from widedeep.publishing.store import ObjectStore
+
+NOW = datetime(2026, 1, 9, 12, tzinfo=UTC)
+LATER = NOW + timedelta(hours=1)
+BETTER = Because(NOW, "test", "better")
+WORSE = Because(LATER, "ann", "clicks fell by half")
+
+Staged = Callable[..., Candidate]
+VerdictOn = Callable[..., Verdict]
+Judged = Callable[..., tuple[Release, Verdict]]
+
+
+def day(number: int) -> date:
+    return date(2026, 1, number)
+
+
+@pytest.fixture
+def judged(staged: Staged, verdict_on: VerdictOn) -> Judged:
+    """A published release and the verdict that compared it with another one."""
+
+    def judged(store: ObjectStore, number: int, against: Release | None = None, seed: int = 0) -> tuple[Release, Verdict]:
+        candidate = staged(store, day(number), against.release_id if against else None, seed)
+        manifest = load_manifest(store, against.release_id, published=True) if against else None
+        verdict = verdict_on(candidate, manifest)
+        return publish(store, candidate, verdict), verdict
+
+    return judged
+
+
+def move(store: ObjectStore, release: Release, verdict: Verdict, lane: str = LIVE, at: datetime = NOW) -> ChampionPointer:
+    return promote(store, lane, release, verdict, Because(at, "test", "better"))
+
+
+def test_the_pointer_moves_from_nobody_to_a_release_and_on(s3_store: S3Store, judged: Judged) -> None:
+    assert champion(s3_store, LIVE) is None
+    first, verdict = judged(s3_store, 5)
+    assert move(s3_store, first, verdict).sequence == 1
+    second, verdict = judged(s3_store, 6, first)
+    pointer = move(s3_store, second, verdict)
+    assert (pointer.sequence, pointer.previous, pointer.release_id) == (2, first.release_id, second.release_id)
+    assert champion(s3_store, LIVE) == pointer
+
+
+def test_promoting_again_finds_the_pointer_there(store: MemoryStore, judged: Judged) -> None:
+    first, verdict = judged(store, 5)
+    pointer = move(store, first, verdict)
+    assert move(store, first, verdict, at=LATER) == pointer
+
+
+def test_a_release_compared_with_somebody_else_is_not_promoted(store: MemoryStore, judged: Judged) -> None:
+    first, verdict = judged(store, 5)
+    move(store, first, verdict)
+    second, verdict = judged(store, 6, first)
+    pointer = move(store, second, verdict)
+    for other in (None, first):
+        release, verdict = judged(store, 7, other, seed=2)
+        with pytest.raises(StaleError, match="Run the gate again"):
+            move(store, release, verdict)
+    assert champion(store, LIVE) == pointer
+
+
+def test_a_release_compared_with_other_bytes_of_the_champion_is_not_promoted(store: MemoryStore, judged: Judged) -> None:
+    first, verdict = judged(store, 5)
+    move(store, first, verdict)
+    second, verdict = judged(store, 6, first)
+    with pytest.raises(StaleError):
+        move(store, second, verdict.model_copy(update={"champion_manifest_sha256": "1" * 64}))
+
+
+def test_the_pointer_never_moves_to_an_earlier_span(store: MemoryStore, judged: Judged) -> None:
+    first, verdict = judged(store, 6)
+    move(store, first, verdict)
+    earlier, verdict = judged(store, 5, first)
+    with pytest.raises(OrderError, match="never moves back"):
+        move(store, earlier, verdict)
+
+
+@pytest.mark.parametrize("decision", ["hold", "reject"])
+def test_only_a_verdict_to_promote_moves_the_pointer(store: MemoryStore, judged: Judged, decision: str) -> None:
+    release, verdict = judged(store, 5)
+    with pytest.raises(UsageError, match="wanted 'promote'"):
+        move(store, release, verdict.model_copy(update={"decision": decision}))
+    assert champion(store, LIVE) is None
+
+
+def test_a_verdict_about_another_release_moves_nothing(store: MemoryStore, judged: Judged) -> None:
+    release, _ = judged(store, 5)
+    _, verdict = judged(store, 5, seed=1)
+    with pytest.raises(UsageError, match="Run the gate"):
+        move(store, release, verdict)
+
+
+def test_a_release_that_is_not_published_is_not_promoted(store: MemoryStore, judged: Judged) -> None:
+    release, verdict = judged(store, 5)
+    del store.objects[layout.manifest(release.release_id)]
+    with pytest.raises(IntegrityError, match="missing"):
+        move(store, release, verdict)
+    assert champion(store, LIVE) is None
+
+
+def test_of_racing_promotions_of_different_releases_one_wins(store: MemoryStore, judged: Judged) -> None:
+    first, verdict = judged(store, 5)
+    move(store, first, verdict)
+    rivals = [judged(store, 6, first, seed=seed) for seed in range(10)]
+
+    def attempt(rival: tuple[Release, Verdict]) -> ChampionPointer | None:
+        try:
+            return move(store, *rival)
+        except StaleError:
+            return None
+
+    with ThreadPoolExecutor(10) as pool:
+        won = [pointer for pointer in pool.map(attempt, rivals) if pointer]
+    assert won == [champion(store, LIVE)]
+    assert won[0].sequence == 2
+
+
+class LateRival(MemoryStore):
+    """Lets somebody else move the pointer between the last look at it and the swap."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    def swap(self, key: str, data: bytes, expected_etag: str | None) -> str:
+        if self.meanwhile:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            meanwhile()
+        return super().swap(key, data, expected_etag)
+
+
+def test_two_that_promote_the_same_release_at_once_both_succeed_with_one_move(judged: Judged) -> None:
+    store = LateRival()
+    release, verdict = judged(store, 5)
+    store.meanwhile = lambda: move(store, release, verdict, at=LATER)
+    assert move(store, release, verdict) == champion(store, LIVE)
+    assert champion(store, LIVE).moved_at == LATER
+
+
+def test_who_is_overtaken_between_look_and_swap_is_stale(judged: Judged) -> None:
+    store = LateRival()
+    release, verdict = judged(store, 5)
+    rival = judged(store, 5, seed=1)
+    store.meanwhile = lambda: move(store, *rival)
+    with pytest.raises(StaleError):
+        move(store, release, verdict)
+    assert champion(store, LIVE).release_id == rival[0].release_id
+
+
+def test_a_branch_promotes_what_was_compared_with_where_it_branched_off_and_leaves_live_alone(
+    store: MemoryStore, judged: Judged, outcome_of: Callable[..., Outcome]
+) -> None:
+    first, verdict = judged(store, 4)
+    pointer = move(store, first, verdict)
+    lanes.settle(store, outcome_of(day(4), "promoted", first.release_id))
+    replayed, verdict = judged(store, 5, first)
+    with pytest.raises(StaleError):
+        move(store, *judged(store, 5, seed=1), lane="trial")
+    assert move(store, replayed, verdict, lane="trial").sequence == 1
+    assert champion(store, LIVE) == pointer
+
+
+@pytest.fixture
+def promoted(judged: Judged) -> Callable[..., Release]:
+    """A release of that day, promoted over another one."""
+
+    def promoted(store: ObjectStore, number: int, over: Release | None, lane: str = LIVE, seed: int = 0) -> Release:
+        release, verdict = judged(store, number, over, seed)
+        move(store, release, verdict, lane)
+        return release
+
+    return promoted
+
+
+@pytest.fixture
+def three(store: MemoryStore, promoted: Callable[..., Release]) -> list[Release]:
+    """Champions of the 5th, 6th and 7th, each the child of the one before."""
+    first = promoted(store, 5, None)
+    second = promoted(store, 6, first)
+    return [first, second, promoted(store, 7, second)]
+
+
+def test_the_moves_read_back_to_the_first(store: MemoryStore, three: list[Release]) -> None:
+    rollback(store, LIVE, three[1].release_id, 3, WORSE)
+    freeze(store, LIVE, WORSE)
+    read = list(moves(store, LIVE))
+    assert [(m.sequence, m.kind, m.release_id, m.previous) for m in reversed(read)] == [
+        (1, "promote", three[0].release_id, None),
+        (2, "promote", three[1].release_id, three[0].release_id),
+        (3, "promote", three[2].release_id, three[1].release_id),
+        (4, "rollback", three[1].release_id, three[2].release_id),
+        (5, "freeze", three[1].release_id, three[2].release_id),
+    ]
+    assert (read[0].moved_by, read[0].reason, read[0].moved_at) == ("ann", "clicks fell by half", LATER)
+
+
+@pytest.mark.parametrize("damage", ["gone", "changed"])
+def test_a_damaged_move_is_named_and_not_read_past(store: MemoryStore, three: list[Release], damage: str) -> None:
+    key = layout.move(LIVE, 2)
+    if damage == "gone":
+        del store.objects[key]
+    else:
+        store.objects[key] = store.objects[key].replace(b"better", b"bitter")
+    with pytest.raises(IntegrityError, match="moves/000002"):
+        list(moves(store, LIVE))
+
+
+def test_a_rollback_withdraws_what_was_promoted_later_and_no_ancestor(store: MemoryStore, three: list[Release]) -> None:
+    first, second, third = three
+    pointer = rollback(store, LIVE, first.release_id, 3, WORSE)
+    assert (pointer.release_id, pointer.span, pointer.kind) == (first.release_id, first.span, "rollback")
+    assert set(pointer.withdrawn) == withdrawn(store, LIVE) == {second.release_id, third.release_id}
+
+
+def test_a_rollback_can_lead_back_to_what_an_earlier_one_withdrew(
+    store: MemoryStore, three: list[Release], promoted: Callable[..., Release]
+) -> None:
+    first, second, third = three
+    rollback(store, LIVE, first.release_id, 3, WORSE)
+    other = promoted(store, 8, first)
+    pointer = rollback(store, LIVE, third.release_id, 5, WORSE)
+    assert set(pointer.withdrawn) == {other.release_id}, "neither the third nor its parent, the second"
+    assert second.release_id not in withdrawn(store, LIVE)
+
+
+def test_a_rollback_done_again_finds_the_pointer_there(store: MemoryStore, three: list[Release]) -> None:
+    pointer = rollback(store, LIVE, three[0].release_id, 3, WORSE)
+    assert rollback(store, LIVE, three[0].release_id, 3, BETTER) == pointer
+    assert len(list(moves(store, LIVE))) == 4
+
+
+def test_a_rollback_decided_on_an_older_state_of_the_lane_moves_nothing(store: MemoryStore, three: list[Release]) -> None:
+    with pytest.raises(StaleError, match="decide again"):
+        rollback(store, LIVE, three[0].release_id, 2, WORSE)
+    assert champion(store, LIVE).release_id == three[2].release_id
+
+
+def test_a_rollback_leads_only_to_a_former_champion_and_names_those(
+    store: MemoryStore, three: list[Release], judged: Judged
+) -> None:
+    never, _ = judged(store, 4)
+    for wrong in (never, three[2]):
+        with pytest.raises(UsageError, match=three[0].release_id):
+            rollback(store, LIVE, wrong.release_id, 3, WORSE)
+    assert champion(store, LIVE).sequence == 3
+
+
+def test_a_rollback_to_a_release_whose_manifest_changed_is_refused(store: MemoryStore, three: list[Release]) -> None:
+    store.objects[layout.manifest(three[0].release_id)] += b" "
+    with pytest.raises(IntegrityError):
+        withdrawing(store, LIVE, three[0].release_id)
+
+
+def test_a_withdrawn_release_and_its_children_are_not_promoted(
+    store: MemoryStore, three: list[Release], judged: Judged, verdict_on: VerdictOn
+) -> None:
+    first, _, third = three
+    child, _ = judged(store, 8, third)
+    rollback(store, LIVE, first.release_id, 3, WORSE)
+    for release in (third, child):
+        with pytest.raises(WithheldError, match="withdrawn"):
+            move(store, release, over(store, verdict_on, release, first))
+    assert champion(store, LIVE).release_id == first.release_id
+
+
+def test_a_frozen_lane_promotes_nothing_until_it_is_thawed(store: MemoryStore, three: list[Release], judged: Judged) -> None:
+    frozen = freeze(store, LIVE, WORSE)
+    assert freeze(store, LIVE, BETTER) == frozen, "the first reason stands"
+    release, verdict = judged(store, 8, three[2])
+    with pytest.raises(WithheldError, match="clicks fell by half"):
+        move(store, release, verdict)
+    thawed = thaw(store, LIVE, BETTER)
+    assert thaw(store, LIVE, BETTER) == thawed
+    assert move(store, release, verdict).frozen is None
+
+
+def test_a_frozen_lane_can_be_rolled_back_and_stays_frozen(store: MemoryStore, three: list[Release]) -> None:
+    freeze(store, LIVE, WORSE)
+    assert rollback(store, LIVE, three[1].release_id, 4, WORSE).frozen == "clicks fell by half"
+
+
+@pytest.mark.parametrize("switch", [freeze, thaw])
+def test_a_lane_without_champion_is_neither_frozen_nor_thawed(store: MemoryStore, switch: Callable[..., object]) -> None:
+    with pytest.raises(OrderError, match="nothing was promoted"):
+        switch(store, LIVE, WORSE)
+
+
+def test_a_freeze_between_the_last_look_and_the_swap_of_a_promotion_wins(judged: Judged) -> None:
+    store = LateRival()
+    first, verdict = judged(store, 5)
+    move(store, first, verdict)
+    second, verdict = judged(store, 6, first)
+    store.meanwhile = lambda: freeze(store, LIVE, WORSE)
+    with pytest.raises(StaleError):
+        move(store, second, verdict)
+    assert champion(store, LIVE).release_id == first.release_id
+
+
+def test_of_racing_promotions_and_rollbacks_none_is_lost(store: MemoryStore, three: list[Release], judged: Judged) -> None:
+    """Each success is one move in the history, in the order of the sequence."""
+
+    def attempt(n: int) -> int:
+        try:
+            if n % 2:
+                rollback(store, LIVE, three[n % 3].release_id, champion(store, LIVE).sequence, WORSE)
+            else:
+                (thaw if champion(store, LIVE).frozen else freeze)(store, LIVE, Because(NOW, f"{n}", f"{n}"))
+        except (StaleError, UsageError):
+            return 0
+        return 1
+
+    with ThreadPoolExecutor(10) as pool:
+        list(pool.map(attempt, range(60)))
+    read = list(moves(store, LIVE))
+    assert [m.sequence for m in reversed(read)] == list(range(1, len(read) + 1))
+    assert len(read) > 3
+
+
+@pytest.fixture
+def replay(store: MemoryStore, three: list[Release], promoted: Callable[..., Release], outcome_of: Callable[..., Outcome]):
+    """Live has settled the 5th to the 7th; lane `again` has champions of its own of the 6th and 7th, after live's first."""
+    for release in three:
+        lanes.settle(store, outcome_of(release.span, release_id=release.release_id))
+    parent, mine = three[0], []
+    for number in (6, 7):
+        parent = promoted(store, number, parent, "again", seed=7)
+        lanes.settle(store, outcome_of(day(number), release_id=parent.release_id, lane="again"))
+        mine.append(parent)
+    return mine
+
+
+def over(store: MemoryStore, verdict_on: VerdictOn, release: Release, standing: Release) -> Verdict:
+    manifest = load_manifest(store, release.release_id, published=True)
+    candidate = Candidate(
+        release_id=release.release_id, span=release.span, parent=manifest.lineage.parent, manifest_sha256=release.manifest_sha256
+    )
+    return verdict_on(candidate, load_manifest(store, standing.release_id, published=True))
+
+
+def test_an_adopted_lane_becomes_the_line_that_live_goes_on_from(
+    store: MemoryStore, three: list[Release], replay: list[Release], verdict_on: VerdictOn
+) -> None:
+    pointer = adopt(store, "again", over(store, verdict_on, replay[1], three[2]), BETTER)
+    assert (pointer.kind, pointer.lane, pointer.release_id) == ("adopt", LIVE, replay[1].release_id)
+    assert set(pointer.withdrawn) == {three[1].release_id, three[2].release_id}
+    past = lanes.history(store, LIVE, day(8))
+    assert [o.release_id for o in past] == [three[0].release_id, replay[0].release_id, replay[1].release_id]
+    assert lanes.parent_as_of(past, day(8), withdrawn(store, LIVE)) == replay[1].release_id
+    assert adopt(store, "again", over(store, verdict_on, replay[1], three[2]), BETTER) == pointer
+
+
+def test_after_an_adoption_live_can_be_rolled_back_to_its_own_line(
+    store: MemoryStore, three: list[Release], replay: list[Release], verdict_on: VerdictOn
+) -> None:
+    adopt(store, "again", over(store, verdict_on, replay[1], three[2]), BETTER)
+    pointer = rollback(store, LIVE, three[1].release_id, 4, WORSE)
+    assert set(pointer.withdrawn) == {three[2].release_id, replay[1].release_id}
+    past = lanes.history(store, LIVE, day(8))
+    assert lanes.parent_as_of(past, day(8), withdrawn(store, LIVE)) == three[1].release_id
+
+
+def test_a_lane_that_was_compared_with_an_older_live_champion_is_not_adopted(
+    store: MemoryStore, three: list[Release], replay: list[Release], verdict_on: VerdictOn
+) -> None:
+    with pytest.raises(StaleError):
+        adopt(store, "again", over(store, verdict_on, replay[1], three[1]), BETTER)
+    assert champion(store, LIVE).release_id == three[2].release_id

@@ -1,0 +1,240 @@
+"""Moves of a lane's champion pointer: promotions, rollbacks, adoptions of another lane, freezes and thaws.
+
+- One object holds all that decides, and moves by compare-and-swap: a move is whole or did not happen, and none gets lost.
+- What the pointer said is stored before it is replaced.
+- A promotion leads only to what the gate compared with the present champion, and never to an earlier span; an adoption only to
+  what was compared, too; a rollback only to a release that was champion of the lane.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from widedeep.artifacts import LIVE, Adoption, ChampionPointer, Manifest, Release, Verdict, sha256
+from widedeep.errors import OrderError, StaleError, UsageError, WithheldError
+from widedeep.publishing import layout
+from widedeep.publishing.lanes import head, history, parent_as_of
+from widedeep.publishing.pointer import champion, moves, standing, withdrawn
+from widedeep.publishing.releases import check_bound, load_manifest
+from widedeep.publishing.store import Blob, ObjectStore
+
+
+@dataclass(frozen=True)
+class Because:
+    """When, by whom and why a pointer is moved."""
+
+    now: datetime
+    by: str
+    reason: str
+
+
+def promote(store: ObjectStore, lane: str, release: Release, verdict: Verdict, because: Because) -> ChampionPointer:
+    """Point the lane at a release that the gate compared with its present champion. Done again, it finds the pointer there.
+
+    Raises:
+        UsageError: the verdict is not 'promote', or is about another release. The pointer stays.
+        IntegrityError: the release is not published with the bytes that were judged. The pointer stays.
+        WithheldError: the lane is frozen, or the release or its parent was withdrawn. The pointer stays.
+        OrderError: the champion is of a later span. The pointer stays.
+        StaleError: the champion changed since the comparison. The pointer stays; the release stays stored, unpromoted.
+    """
+    manifest = _judged(store, release.release_id, release.manifest_sha256, verdict)
+    found = standing(store, lane)
+    if found and found[0].release_id == release.release_id:
+        return found[0]
+    _check_not_withheld(store, lane, manifest)
+    if found and found[0].span > release.span:
+        raise OrderError(
+            f"lane {lane}: champion is of {found[0].span}, later than {release.span}; the pointer never moves back in time."
+        )
+    _check_compared(store, lane, release.span, verdict)
+    return _move(store, found, _first(lane, manifest, because) if found is None else _next(found, "promote", because, manifest))
+
+
+def rollback(store: ObjectStore, lane: str, release_id: str, sequence: int, because: Because) -> ChampionPointer:
+    """Point the lane back at a release that was its champion; `withdrawing` says what is withdrawn by that.
+
+    `sequence` is the move that the decision was made on. Done again, it finds the pointer there.
+
+    Raises:
+        OrderError: the lane has no champion yet.
+        UsageError: the release was never champion of the lane, or is so now. The pointer stays.
+        IntegrityError: its manifest is not the one that was champion. The pointer stays.
+        StaleError: the pointer has moved on since `sequence`. It stays where it is.
+    """
+    found = _wanted(store, lane)
+    pointer = found[0]
+    if (pointer.kind, pointer.release_id, pointer.sequence) == ("rollback", release_id, sequence + 1):
+        return pointer
+    if pointer.sequence != sequence:
+        raise StaleError(
+            f"lane {lane}: got move {pointer.sequence} ({pointer.kind} to {pointer.release_id} by {pointer.moved_by}), wanted "
+            f"move {sequence}, on which the rollback was decided. The pointer stays; look at the lane and decide again."
+        )
+    was, manifest, gone = withdrawing(store, lane, release_id)
+    return _move(store, found, _next(found, "rollback", because, manifest, withdrawn=gone, adopted=was.adopted))
+
+
+def withdrawing(store: ObjectStore, lane: str, release_id: str) -> tuple[ChampionPointer, Manifest, tuple[str, ...]]:
+    """Where a rollback would lead: that release's latest move, its manifest, and all that would stand withdrawn then, sorted.
+
+    Withdrawn are the champions of later spans, and what was withdrawn before, less the release itself and its ancestors.
+
+    Raises:
+        UsageError: the release was never champion of the lane, or is so now.
+        IntegrityError: its manifest is not the one that was champion.
+    """
+    past = list(moves(store, lane))
+    was = next((move for move in past if move.release_id == release_id), None)
+    if was is None or past[0].release_id == release_id:
+        others = dict.fromkeys(move.release_id for move in past if past[0].release_id != move.release_id)
+        raise UsageError(
+            f"lane {lane}: {release_id} {'was never' if was is None else 'is'} its champion; wanted one that was: "
+            f"{', '.join(others) or 'there is none yet'}. `widedeep champion --history` lists them."
+        )
+    manifest = load_manifest(store, release_id, published=True, expected_sha256=was.manifest_sha256)
+    spans = {move.release_id: move.span for move in past}
+    gone = {r: s for r, s in spans.items() if s > was.span or r in past[0].withdrawn}
+    return was, manifest, _without_line(store, gone, manifest)
+
+
+def adopt(store: ObjectStore, lane: str, verdict: Verdict, because: Because) -> ChampionPointer:
+    """Point `live` at the champion of another lane, which was compared with live's, and take that lane's outcomes over.
+
+    Live's champions that are no ancestors of it are withdrawn; spans that it has not learnt are pending. Done again, it finds the
+    pointer there.
+
+    Raises:
+        UsageError: the verdict is not 'promote', or is about another release; or the lane is `live`. The pointer stays.
+        OrderError: the lane has no champion. The pointer stays.
+        WithheldError: `live` is frozen, or the release or its parent was withdrawn. The pointer stays.
+        StaleError: the live champion changed since the comparison. The pointer stays.
+    """
+    if lane == LIVE:
+        raise UsageError(f"lane {LIVE}: can't be promoted over itself; wanted another lane. `widedeep lanes` lists them.")
+    theirs, _ = _wanted(store, lane)
+    manifest = _judged(store, theirs.release_id, theirs.manifest_sha256, verdict)
+    found = _wanted(store, LIVE)
+    if found[0].release_id == theirs.release_id:
+        return found[0]
+    _check_not_withheld(store, LIVE, manifest)
+    _check_compared(store, LIVE, theirs.span, verdict)
+    replaced = {move.release_id: move.span for move in moves(store, LIVE)}
+    until = head(store, lane) or theirs.span
+    changed = {
+        "withdrawn": _without_line(store, replaced, manifest),
+        "adopted": (*found[0].adopted, Adoption(lane=lane, until=until)),
+    }
+    return _move(store, found, _next(found, "adopt", because, manifest, **changed))
+
+
+def freeze(store: ObjectStore, lane: str, because: Because) -> ChampionPointer:
+    """Promote nothing in this lane until it is thawed. A frozen lane stays as it is, with its first reason.
+
+    Raises:
+        OrderError: the lane has no champion yet.
+        StaleError: the pointer moved at this moment; do it again.
+    """
+    found = _wanted(store, lane)
+    return found[0] if found[0].frozen else _move(store, found, _next(found, "freeze", because, frozen=because.reason))
+
+
+def thaw(store: ObjectStore, lane: str, because: Because) -> ChampionPointer:
+    """Allow promotions again. What passed while the lane was frozen is stored and pending; the next candidate learns it.
+
+    Raises:
+        OrderError: the lane has no champion yet.
+        StaleError: the pointer moved at this moment; do it again.
+    """
+    found = _wanted(store, lane)
+    return _move(store, found, _next(found, "thaw", because, frozen=None)) if found[0].frozen else found[0]
+
+
+def _wanted(store: ObjectStore, lane: str) -> tuple[ChampionPointer, Blob]:
+    found = standing(store, lane)
+    if found is None:
+        raise OrderError(f"lane {lane}: nothing was promoted yet. Run `widedeep bootstrap` or `widedeep run` first.")
+    return found
+
+
+def _judged(store: ObjectStore, release_id: str, manifest_sha256: str, verdict: Verdict) -> Manifest:
+    """The manifest that the verdict says may be promoted."""
+    check_bound(verdict, release_id, manifest_sha256)
+    if verdict.decision != "promote":
+        raise UsageError(f"{release_id}: got a verdict {verdict.decision!r}, wanted 'promote'. The champion stays.")
+    return load_manifest(store, release_id, published=True, expected_sha256=manifest_sha256)
+
+
+def _check_not_withheld(store: ObjectStore, lane: str, manifest: Manifest) -> None:
+    pointer = champion(store, lane)
+    if pointer and pointer.frozen:
+        raise WithheldError(
+            f"lane {lane} is frozen: {pointer.frozen}. {manifest.release_id} stays stored, unpromoted; `widedeep thaw` ends it"
+        )
+    gone = withdrawn(store, lane) & {manifest.release_id, manifest.lineage.parent}
+    if gone:
+        raise WithheldError(f"{min(gone)} was withdrawn by a rollback; {manifest.release_id} stays stored, unpromoted")
+
+
+def _check_compared(store: ObjectStore, lane: str, span: date, verdict: Verdict) -> None:
+    pointer = champion(store, lane)
+    present = (pointer.release_id, pointer.manifest_sha256) if pointer else _inherited_champion(store, lane, span)
+    compared = (verdict.champion, verdict.champion_manifest_sha256)
+    if present != compared:
+        raise StaleError(
+            f"lane {lane}: got {present[0] or 'nobody'} as champion, wanted {compared[0] or 'nobody'}, which "
+            f"{verdict.candidate} was compared with. The release stays stored, unpromoted. Run the gate again."
+        )
+
+
+def _inherited_champion(store: ObjectStore, lane: str, span: date) -> tuple[str | None, str | None]:
+    """What stands for the champion in a lane that has promoted nothing yet: nobody, or where it branched off from `live`."""
+    parent = parent_as_of(history(store, lane, span), span, withdrawn(store, lane)) if lane != LIVE else None
+    return (parent, load_manifest(store, parent, published=True).content_digest()) if parent else (None, None)
+
+
+def _without_line(store: ObjectStore, spans: Mapping[str, date], manifest: Manifest) -> tuple[str, ...]:
+    """These releases, sorted, less the one of the manifest and its ancestors. The mapping gives their spans."""
+    line = set(_line(store, manifest, min(spans.values(), default=date.max)))
+    return tuple(sorted(spans.keys() - line))
+
+
+def _line(store: ObjectStore, manifest: Manifest, since: date) -> Iterator[str]:
+    """A release and its ancestors, as far back as a span."""
+    yield manifest.release_id
+    while manifest.lineage.parent and manifest.lineage.span > since:
+        manifest = load_manifest(store, manifest.lineage.parent, published=True)
+        yield manifest.release_id
+
+
+def _first(lane: str, to: Manifest, because: Because) -> ChampionPointer:
+    told = {"moved_at": because.now, "moved_by": because.by, "reason": because.reason}
+    return ChampionPointer(lane=lane, sequence=1, previous=None, **_at(to), **told)
+
+
+def _next(
+    found: tuple[ChampionPointer, Blob], kind: str, because: Because, to: Manifest | None = None, **changed: Any
+) -> ChampionPointer:
+    """The pointer after a move: to a release, or where it stands."""
+    before, blob = found
+    told = {"moved_at": because.now, "moved_by": because.by, "reason": because.reason}
+    link = {"kind": kind, "sequence": before.sequence + 1, "previous_move": sha256(blob.data)}
+    return before.model_copy(update=link | told | changed | ({"previous": before.release_id, **_at(to)} if to else {}))
+
+
+def _at(to: Manifest) -> dict[str, Any]:
+    return {"release_id": to.release_id, "span": to.lineage.span, "manifest_sha256": to.content_digest()}
+
+
+def _move(store: ObjectStore, found: tuple[ChampionPointer, Blob] | None, pointer: ChampionPointer) -> ChampionPointer:
+    if found:
+        store.create(layout.move(pointer.lane, found[0].sequence), found[1].data)
+    try:
+        store.swap(layout.champion(pointer.lane), pointer.to_bytes(), found[1].etag if found else None)
+    except StaleError:
+        winner = champion(store, pointer.lane)
+        if winner and (winner.kind, winner.release_id, winner.frozen) == (pointer.kind, pointer.release_id, pointer.frozen):
+            return winner
+        raise
+    return pointer
