@@ -12,10 +12,12 @@ from botocore.exceptions import ClientError
 from widedeep.artifacts import FileRef
 from widedeep.config import Settings
 from widedeep.errors import StaleError, StoreUnavailableError
+from widedeep.publishing import layout
+from widedeep.publishing.s3 import parts
 from widedeep.publishing.s3.connection import TRIES, S3Options, connect
-from widedeep.publishing.s3.faults import CONFLICTS, code, explained, status, was_retried
+from widedeep.publishing.s3.faults import CONFLICTS, NOT_FOUND, code, explained, status, was_retried
 from widedeep.publishing.store import Blob, Listed, ObjectStore, Unfinished
-from widedeep.publishing.transfer import CHUNK_BYTES, check_taken, file_ref, measured, missing, save_verified
+from widedeep.publishing.transfer import CHUNK_BYTES, HashedFile, check_taken, file_ref, hashed, measured, missing, save_verified
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -95,7 +97,7 @@ class S3Store:
 
     def delete(self, key: str) -> None:
         with self._explained(f"DELETE {key}"):
-            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
+            self._client.delete_object(**self._at(key))
 
     def unfinished(self, prefix: str) -> Iterator[Unfinished]:
         with self._explained(f"LIST uploads {prefix}"):
@@ -110,9 +112,7 @@ class S3Store:
     def _parts_bytes(self, key: str, upload_id: str) -> int:
         with self._explained(f"LIST parts {key}"):
             try:
-                pages = self._client.get_paginator("list_parts").paginate(
-                    Bucket=self._bucket, Key=self._prefix + key, UploadId=upload_id
-                )
+                pages = self._client.get_paginator("list_parts").paginate(**self._at(key), UploadId=upload_id)
                 return sum(part["Size"] for page in pages for part in page.get("Parts", ()))
             except ClientError as error:
                 if code(error) == "NoSuchUpload":  # completed or aborted meanwhile
@@ -122,35 +122,85 @@ class S3Store:
     def abort(self, upload: Unfinished) -> None:
         with self._explained(f"ABORT {upload.key}"):
             try:
-                self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._prefix + upload.key, UploadId=upload.upload_id)
+                self._client.abort_multipart_upload(**self._at(upload.key), UploadId=upload.upload_id)
             except ClientError as error:
                 if code(error) != "NoSuchUpload":
                     raise
 
     def upload(self, key: str, path: Path) -> FileRef:
+        size_bytes = path.stat().st_size
+        if size_bytes >= parts.LARGE_BYTES:
+            file = hashed(key, path, parts.part_bytes(size_bytes))
+            if file.ref.sha256[: layout.DIGEST_CHARS] in key:
+                return self._upload_large(path, file)
         ref = file_ref(key, path)
         for _ in range(TRIES):
-            with path.open("rb") as file:
-                if isinstance(self._put(key, file, bytes.fromhex(ref.sha256), None), str):
+            with path.open("rb") as opened:
+                if isinstance(self._put(key, opened, bytes.fromhex(ref.sha256), None), str):
                     return ref
-            with self._explained(f"GET {key}"):
-                standing = self._open(key)
-                if standing:
-                    check_taken(self.url, ref, measured(key, standing[0].iter_chunks(CHUNK_BYTES)))
-                    return ref
+            if self._stands(ref):
+                return ref
         raise self._undecided(key)
+
+    def _upload_large(self, path: Path, file: HashedFile) -> FileRef:
+        """In parts, under a key with its digest. Whoever completes last, equal bytes stand."""
+        if self._stands(file.ref):
+            return file.ref
+        key = file.ref.name
+        with self._explained(f"PUT {key}"):
+            try:
+                parts.send(self._client, self._at(key), path, file, self._options.write_arguments())
+            except ClientError as error:
+                # The completion's first answer may have been lost: what stands there tells.
+                if code(error) != "NoSuchUpload" or not was_retried(error):
+                    raise
+            standing = self._head(key)
+        if standing is None or standing[0] != file.ref.size_bytes:
+            raise StoreUnavailableError(
+                f"{self._where}: PUT {key}: got {standing[0] if standing else 'no'} bytes afterwards, wanted "
+                f"{file.ref.size_bytes}: the upload was cut or taken back. Run it again."
+            )
+        return file.ref
+
+    def _stands(self, ref: FileRef) -> bool:
+        """Whether these bytes stand there already; others are an IntegrityError."""
+        with self._explained(f"GET {ref.name}"):
+            standing = self._open(ref.name)
+            if standing:
+                check_taken(self.url, ref, measured(ref.name, standing[0].iter_chunks(CHUNK_BYTES)))
+        return standing is not None
 
     def download(self, ref: FileRef, path: Path) -> None:
         with self._explained(f"GET {ref.name}"):
-            found = self._open(ref.name)
-            if not found:
+            chunks = self._chunks(ref)
+            if chunks is None:
                 raise missing(self.url, ref)
-            save_verified(self.url, ref, found[0].iter_chunks(CHUNK_BYTES), path)
+            save_verified(self.url, ref, chunks, path)
+
+    def _chunks(self, ref: FileRef) -> Iterator[bytes] | None:
+        standing = self._head(ref.name) if ref.size_bytes >= parts.LARGE_BYTES else None
+        if standing and standing[0] == ref.size_bytes:
+            return parts.receive(self._client, self._at(ref.name), *standing)
+        found = self._open(ref.name)
+        return found[0].iter_chunks(CHUNK_BYTES) if found else None
+
+    def _head(self, key: str) -> tuple[int, str] | None:
+        """Size and etag of what stands there."""
+        try:
+            answer = self._client.head_object(**self._at(key))
+        except ClientError as error:
+            if status(error) == NOT_FOUND:  # of a missing bucket, too: HEAD has no words; the request that follows has
+                return None
+            raise
+        return answer["ContentLength"], answer["ETag"]
+
+    def _at(self, key: str) -> parts.Target:
+        return {"Bucket": self._bucket, "Key": self._prefix + key}
 
     def _open(self, key: str) -> "tuple[StreamingBody, str] | None":
         """The object's body, unread, and its etag."""
         try:
-            answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
+            answer = self._client.get_object(**self._at(key))
         except ClientError as error:
             if code(error) == "NoSuchKey":
                 return None
@@ -160,7 +210,7 @@ class S3Store:
     def _put(self, key: str, body: bytes | BinaryIO, digest: bytes, expected_etag: str | None) -> str | ClientError:
         """One conditional PUT: the new etag, or the conflict."""
         arguments: dict[str, Any] = {"IfMatch": expected_etag} if expected_etag else {"IfNoneMatch": "*"}
-        arguments |= {"Bucket": self._bucket, "Key": self._prefix + key, "Body": body, **self._options.write_arguments()}
+        arguments |= {**self._at(key), "Body": body, **self._options.write_arguments()}
         with self._explained(f"PUT {key}"):
             try:
                 return self._client.put_object(ChecksumSHA256=base64.b64encode(digest).decode(), **arguments)["ETag"]
