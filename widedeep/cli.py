@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,7 +32,7 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
-from widedeep.artifacts import LIVE, Value
+from widedeep.artifacts import LIVE, ChampionPointer, Value
 from widedeep.errors import OrderError, UsageError, WidedeepError
 from widedeep.local.commands import app as local_app
 
@@ -61,6 +62,7 @@ First = Annotated[datetime, typer.Option("--from", **DAY, help="First span.")]
 Last = Annotated[datetime, typer.Option("--to", **DAY, help="Last span.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LaneName = Annotated[str, typer.Option(help="Which lane.")]
+Reason = Annotated[str, typer.Option(help="Why; it is kept with the move.")]
 
 
 @app.command()
@@ -122,20 +124,72 @@ def releases(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def champion(lane: LaneName = LIVE, as_json: AsJson = False) -> None:
+def champion(
+    lane: LaneName = LIVE,
+    history: Annotated[bool, typer.Option("--history", help="All moves of the pointer, the newest first.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """The release that readers of a lane follow."""
-    from widedeep.publishing.pointer import champion as current
+    from widedeep.publishing.pointer import moves
 
     with _workplace() as place:
-        pointer = current(place.store, lane)
-    if pointer is None:
+        past = list(moves(place.store, lane)) if history else list(islice(moves(place.store, lane), 1))
+    if not past:
         raise OrderError(f"lane {lane}: nothing was promoted yet. Run `widedeep bootstrap` or `widedeep run`.")
     if as_json:
-        _print_json(pointer)
+        _print_json(past if history else past[0])
         return
+    if history:
+        out.print(_moves_table(past))
+        return
+    pointer = past[0]
     out.print(f"[bold]{pointer.release_id}[/] of span {pointer.span}, champion of lane {pointer.lane} by move {pointer.sequence}")
     out.print(f"moved {pointer.moved_at:%Y-%m-%d %H:%M} UTC by {pointer.moved_by}: {pointer.reason}")
     out.print(f"before: {pointer.previous or 'nothing'}; manifest {pointer.manifest_sha256}")
+    if pointer.frozen:
+        out.print(f"[cyan]frozen[/]: {pointer.frozen}. Nothing is promoted until `widedeep thaw`.")
+
+
+@app.command()
+def rollback(
+    reason: Reason,
+    to: Annotated[str | None, typer.Option(metavar="RELEASE", help="Default: the champion before the present one.")] = None,
+    lane: LaneName = LIVE,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+) -> None:
+    """Make a former champion the champion again, after a dry run; later champions are withdrawn, their spans learnt again."""
+    from widedeep.steps import plan_rollback, rehearse_rollback, roll_back
+
+    with _workplace() as place:
+        plan = plan_rollback(place, lane, to)
+        out.print(plan.told(), soft_wrap=True)
+        if not (yes or err.is_terminal):
+            raise UsageError("rollback: nobody can be asked here; look at what it would do above, and give --yes.")
+        if not yes:
+            typer.confirm("Roll back?", abort=True, err=True)
+        rehearse_rollback(place, plan)
+        pointer = roll_back(place, plan, reason)
+    out.print(f"[bold]{pointer.release_id}[/] is champion of lane {pointer.lane} by move {pointer.sequence}")
+
+
+@app.command()
+def freeze(reason: Reason, lane: LaneName = LIVE) -> None:
+    """Promote nothing in a lane until it is thawed; runs go on, and what passes is stored and pending."""
+    from widedeep.publishing.moves import freeze as stop
+
+    with _workplace() as place:
+        pointer = stop(place.store, lane, place.because(reason))
+    out.print(f"lane {lane} is [cyan]frozen[/] since {pointer.moved_at:%Y-%m-%d %H:%M} UTC: {pointer.frozen}")
+
+
+@app.command()
+def thaw(reason: Reason, lane: LaneName = LIVE) -> None:
+    """Allow promotions in a frozen lane again."""
+    from widedeep.publishing.moves import thaw as go_on
+
+    with _workplace() as place:
+        pointer = go_on(place.store, lane, place.because(reason))
+    out.print(f"lane {lane} promotes again; champion is [bold]{pointer.release_id}[/]")
 
 
 @app.command()
@@ -318,6 +372,13 @@ def _bayes_table(spans: Sequence["SimulatedSpan"], title: str) -> Table:
     for day in spans:
         known = (day.bayes.label_rate, day.bayes.auc, day.bayes.log_loss) if day.bayes else ()
         table.add_row(str(day.span), f"{day.rows:,}", *("" if number is None else f"{number:.4f}" for number in known))
+    return table
+
+
+def _moves_table(past: Sequence[ChampionPointer]) -> Table:
+    table = Table("move", "when (UTC)", "what", "release", "span", "by", "why")
+    for m in past:
+        table.add_row(str(m.sequence), f"{m.moved_at:%Y-%m-%d %H:%M}", m.kind, m.release_id, str(m.span), m.moved_by, m.reason)
     return table
 
 

@@ -38,11 +38,11 @@ def plan(outcomes: Iterable[Outcome], own: Snapshot, seen: Seen, split: SplitRul
       ever learnt. Its held-out rows still serve the gate while they are in the pool.
     """
     past = sorted((o for o in outcomes if o.span < own.span), key=lambda o: o.span)
-    valid = [o.snapshot for o in past if o.snapshot and o.result in VALID]
-    unlearnt = [s for s in valid if not _in(seen, s, "train")]
+    valid = _valid(past)
+    waiting = unlearnt(past, seen)
     rejections = _rejections(past)
-    given_up = [s for s in unlearnt if pending.rule == "drop" or rejections[s.span] >= pending.attempts]
-    carried = [s for s in unlearnt if s not in given_up][: pending.max_spans]
+    given_up = [s for s in waiting if pending.rule == "drop" or rejections[s.span] >= pending.attempts]
+    carried = [s for s in waiting if s not in given_up][: pending.max_spans]
     first_pooled = own.span - timedelta(days=split.pool_spans - 1)
     unseen = [s for s in valid if not _in(seen, s, "holdout")]
     released = [s for s in unseen if s.span < first_pooled and s not in given_up]
@@ -52,6 +52,15 @@ def plan(outcomes: Iterable[Outcome], own: Snapshot, seen: Seen, split: SplitRul
         pooled=(*(s for s in unseen if s.span >= first_pooled), own),
         set_aside=tuple(s.span for s in given_up if pending.rule == "carry"),
     )
+
+
+def unlearnt(outcomes: Iterable[Outcome], seen: Seen) -> list[Snapshot]:
+    """The valid spans whose training rows a release that has `seen` so much has not learnt, in the order of the outcomes."""
+    return [s for s in _valid(outcomes) if not _in(seen, s, "train")]
+
+
+def _valid(outcomes: Iterable[Outcome]) -> list[Snapshot]:
+    return [o.snapshot for o in outcomes if o.snapshot and o.result in VALID]
 
 
 def _in(seen: Seen, snapshot: Snapshot, part: Literal["train", "holdout"]) -> bool:

@@ -38,13 +38,13 @@ def stage(store: ObjectStore, folder: Path, lineage: Lineage, inherited: tuple[P
         store.create(layout.candidate(release_id), manifest.to_bytes())
     standing = load_manifest(store, release_id, published=False)
     _report_differences(standing, manifest)
-    return _candidate(standing)
+    return as_candidate(standing)
 
 
 def find_candidate(store: ObjectStore, release_id: str) -> Candidate | None:
     """The staged candidate with this id, if there is one."""
     known = store.get(layout.candidate(release_id))
-    return _candidate(load_manifest(store, release_id, published=False)) if known else None
+    return as_candidate(load_manifest(store, release_id, published=False)) if known else None
 
 
 def load_manifest(store: ObjectStore, release_id: str, *, published: bool, expected_sha256: Digest | None = None) -> Manifest:
@@ -152,7 +152,8 @@ def _release(store: ObjectStore, manifest: Manifest) -> Release:
     )
 
 
-def _candidate(manifest: Manifest) -> Candidate:
+def as_candidate(manifest: Manifest) -> Candidate:
+    """What the steps hand on of a release."""
     return Candidate(
         release_id=manifest.release_id,
         span=manifest.lineage.span,

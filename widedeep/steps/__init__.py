@@ -10,20 +10,26 @@ the steps that need them import them, the others don't pay.
 from widedeep.steps.arrival import readiness, start
 from widedeep.steps.bootstrap import bootstrap
 from widedeep.steps.chain import STEPS, dry_run, gate, ingest, publish, run_span, settle, train, validate
+from widedeep.steps.rollback import RollbackPlan, former_champions, plan_rollback, rehearse_rollback, roll_back
 from widedeep.steps.sample import deliver_sample
 from widedeep.steps.workplace import Workplace, open_workplace
 
 __all__ = [
     "STEPS",
+    "RollbackPlan",
     "Workplace",
     "bootstrap",
     "deliver_sample",
     "dry_run",
+    "former_champions",
     "gate",
     "ingest",
     "open_workplace",
+    "plan_rollback",
     "publish",
     "readiness",
+    "rehearse_rollback",
+    "roll_back",
     "run_span",
     "settle",
     "start",

@@ -35,7 +35,7 @@ def dry_run(place: Workplace, progress: Progress) -> Progress:
     candidate = wanted(progress.candidate, "candidate", "train")
     limits = sha256(canonical_json(place.contract.dry_run.model_dump(mode="json")))
     name = f"dry-run-{candidate.manifest_sha256[:16]}-{limits[:16]}"
-    report = releases.load_evidence(place.store, candidate.release_id, name, DryRunReport) or _rehearse_twice(place, candidate)
+    report = releases.load_evidence(place.store, candidate.release_id, name, DryRunReport) or rehearsed(place, candidate)
     key = releases.save_evidence(place.store, candidate.release_id, name, report)
     error = report.largest_score_error or 0
     passed = f"{report.rows_scored} rows reproduced within {error:.1e}, {report.files_verified} files verified"
@@ -43,8 +43,13 @@ def dry_run(place: Workplace, progress: Progress) -> Progress:
     return progress.model_copy(update={"dry_run": key})
 
 
-def _rehearse_twice(place: Workplace, candidate: Candidate) -> DryRunReport:
-    """A process that hangs or is killed is tried once more: a busy moment condemns nobody; who does it twice is unfit."""
+def rehearsed(place: Workplace, candidate: Candidate) -> DryRunReport:
+    """The report of a fresh process. One that hangs or is killed is tried once more; who does it twice is unfit.
+
+    Raises:
+        UnknownOutcomeError: the store, the disk or the process's environment failed; nothing is held against the release.
+        PermanentError: so did a setting or the credentials.
+    """
     report = _rehearse(place, candidate)
     if isinstance(report, DryRunReport):
         return report

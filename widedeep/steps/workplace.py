@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
@@ -12,6 +12,7 @@ from typing import TypeVar
 from widedeep.config import Settings, load_settings
 from widedeep.data.contract import Contract, load_contract
 from widedeep.errors import OrderError, UsageError
+from widedeep.publishing.moves import Because
 from widedeep.publishing.s3 import open_store
 from widedeep.publishing.store import ObjectStore
 from widedeep.steps.pace import RateLines
@@ -40,7 +41,7 @@ class Workplace:
     contract: Contract
     scratch: Path
     settings: Settings
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)  # it holds credentials
     actor: str
     clock: Callable[[], datetime] = utc_now
     on_rows: Callable[[int, int], None] = nobody_listens
@@ -48,6 +49,16 @@ class Workplace:
     def folder(self) -> Path:
         """A new, empty scratch folder; it goes when the workplace closes."""
         return Path(mkdtemp(dir=self.scratch))
+
+    def because(self, reason: str) -> Because:
+        """Now, by this actor, for a reason.
+
+        Raises:
+            UsageError: the reason is blank.
+        """
+        if not reason.strip():
+            raise UsageError("reason: got nothing, wanted why, in words; it is kept with the move and read by those after you.")
+        return Because(self.clock(), self.actor, reason.strip())
 
     def deadline(self, span: date) -> datetime:
         """Until when a run waits for the span's delivery: counted from the midnight (UTC) that ended the span."""
@@ -64,7 +75,7 @@ def open_workplace(environment: Mapping[str, str], *, actor: str) -> Iterator[Wo
     settings = load_settings(environment)
     contract = load_contract(settings.contract)
     with TemporaryDirectory(prefix="widedeep-") as scratch:
-        store, scratch_folder = open_store(settings), Path(scratch)
+        store, scratch_folder = open_store(settings, environment), Path(scratch)
         yield Workplace(store, contract, scratch_folder, settings, environment, actor, on_rows=RateLines(log.info))
 
 
