@@ -1,16 +1,21 @@
 """Settings of one process, read once from `WIDEDEEP_*` environment variables. Unknown names fail; problems are told together.
 
-Credentials are not here: boto3 takes them from the standard AWS chain (`AWS_ACCESS_KEY_ID`, profiles, roles). The one secret, the
-signing key, is never shown: not in a repr, and not in a message about a variable whose name was mistyped.
+Credentials are not here: boto3 takes them from the standard AWS chain (`AWS_ACCESS_KEY_ID`, profiles, roles), or the Airflow
+edge from a connection. The one secret, the signing key, is never shown: not in a repr, nor in a message about a variable whose
+name was mistyped.
 """
 
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FilePath, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from widedeep.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 PREFIX = "WIDEDEEP_"
 
@@ -20,6 +25,13 @@ class Settings(BaseModel):
 
     store: where everything that matters lives, `s3://bucket` or `s3://bucket/prefix`.
     s3_endpoint: address of an S3-compatible server; unset means AWS.
+    s3_region: unset: `AWS_DEFAULT_REGION` or the profile's.
+    s3_addressing: bucket in the path or in the host name; unset: path where there is an endpoint, else boto3's choice.
+    s3_ca_bundle: certificates (PEM) that vouch for the server; unset: those of boto3 or `AWS_CA_BUNDLE`.
+    s3_encryption: how the server encrypts what is written; unset: as the bucket says.
+    s3_kms_key: id or ARN of the key, with s3_encryption aws:kms; unset: the account's own for S3.
+    s3_role_arn: a role to assume with the credentials that were found.
+    s3_connection: an Airflow connection of type `aws` with credentials and more; read by the Airflow edge only.
     contract: the contract file.
     start_date: first daily span of the DAG (its `start_date`), frozen when the project is set up.
     sample: folder with the MovieLens-100k files; only the sample feed reads it.
@@ -33,7 +45,14 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     store: str = Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$")
-    s3_endpoint: str | None = Field(default=None, pattern=r"^https?://[^/\s]+/?$")
+    s3_endpoint: str | None = Field(default=None, pattern=r"^https?://[^/\s@]+/?$")
+    s3_region: str | None = Field(default=None, pattern=r"^[a-z0-9-]+$")
+    s3_addressing: Literal["auto", "path", "virtual"] | None = None
+    s3_ca_bundle: FilePath | None = None
+    s3_encryption: Literal["AES256", "aws:kms"] | None = None
+    s3_kms_key: str | None = Field(default=None, pattern=r"^\S+$")
+    s3_role_arn: str | None = Field(default=None, pattern=r"^arn:\S+$")
+    s3_connection: str | None = Field(default=None, pattern=r"^[\w.-]+$")
     contract: Path
     start_date: date | None = None
     sample: Path | None = None
@@ -43,6 +62,13 @@ class Settings(BaseModel):
     signing_key_file: Path | None = None
     verify_keys: Path | None = None
     require_signature: bool = False
+
+    @field_validator("s3_kms_key")
+    @classmethod
+    def _key_needs_kms(cls, key: str | None, info: ValidationInfo) -> str | None:
+        if key and info.data.get("s3_encryption") != "aws:kms":
+            raise ValueError("without WIDEDEEP_S3_ENCRYPTION=aws:kms the key would not be used")
+        return key
 
 
 def load_settings(environment: Mapping[str, str]) -> Settings:
@@ -55,13 +81,16 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
     try:
         return Settings.model_validate(given)
     except ValidationError as error:
-        lines = [f"  {PREFIX}{str(p['loc'][0]).upper()}: {p['msg']}{_got(p['type'], p['input'])}" for p in error.errors()]
+        lines = [_told(problem) for problem in error.errors()]
         raise SettingsError(
             "settings: " + f"{len(lines)} problem{'s' * (len(lines) != 1)} in the environment; "
             "`make shell` opens a shell with working ones:\n" + "\n".join(lines)
         ) from error
 
 
-def _got(kind: str, value: object) -> str:
-    """What was given, unless the name is unknown: it may be a secret under a mistyped name."""
-    return "" if kind == "extra_forbidden" else f" (got {value!r:.60})"
+def _told(problem: "ErrorDetails") -> str:
+    """A value is shown unless it may be a secret: somebody's key under a name that we don't know, or in an address."""
+    given = repr(problem["input"])
+    secret = problem["type"] == "extra_forbidden" or "@" in given
+    shown = "" if secret or problem["type"] == "missing" else f" (got {given:.60})"
+    return f"  {PREFIX}{str(problem['loc'][0]).upper()}: {problem['msg']}{shown}"

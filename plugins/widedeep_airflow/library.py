@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk.exceptions import AirflowFailException
 
 from widedeep.errors import PermanentError, StaleError
+from widedeep_airflow.connection import task_environment
 from widedeep_airflow.spans import actor
 
 if TYPE_CHECKING:
@@ -36,5 +37,5 @@ def opened(context: "Context") -> Iterator[tuple[ModuleType, "Workplace"]]:
     """The steps and an open workplace. The import stands here because it costs seconds that parsing must not pay."""
     from widedeep import steps
 
-    with permanent_faults_fail_at_once(), steps.open_workplace(os.environ, actor=actor(context)) as place:
+    with permanent_faults_fail_at_once(), steps.open_workplace(task_environment(os.environ), actor=actor(context)) as place:
         yield steps, place

@@ -13,6 +13,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from widedeep.artifacts import Progress, Waiting
 from widedeep.errors import PermanentError, WidedeepError
+from widedeep_airflow.connection import task_environment
 
 
 class DeliveryTrigger(BaseTrigger):
@@ -58,7 +59,7 @@ class DeliveryTrigger(BaseTrigger):
     def _readiness(self) -> Waiting | None:
         from widedeep import steps  # here, in the thread: the event loop must not wait for it
 
-        with steps.open_workplace(os.environ, actor="airflow:triggerer") as place:
+        with steps.open_workplace(task_environment(os.environ), actor="airflow:triggerer") as place:
             progress = Progress(span=date.fromisoformat(self.span), lane=self.lane)
             not_before = datetime.fromisoformat(self.not_before) if self.not_before else None
             return steps.readiness(place, progress, not_before)

@@ -31,3 +31,31 @@ def test_a_signing_key_is_in_no_message_and_no_repr_even_under_a_mistyped_name(n
     assert "WIDEDEEP_STROE" in str(told.value)
     assert "PRIVATE" not in "".join(traceback.format_exception(told.value))
     assert "PRIVATE" not in repr(load_settings({**GOOD, "WIDEDEEP_SIGNING_KEY": SECRET}))
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("REGION", "EU West"),
+        ("ADDRESSING", "host"),
+        ("CA_BUNDLE", "/nowhere/ca.pem"),
+        ("ENCRYPTION", "rot13"),
+        ("KMS_KEY", "alias/widedeep"),
+        ("ROLE_ARN", "widedeep"),
+        ("CONNECTION", "a connection"),
+    ],
+)
+def test_a_malformed_option_of_the_store_is_refused_by_name(name, wrong):
+    with pytest.raises(SettingsError, match=f"WIDEDEEP_S3_{name}"):
+        load_settings({**GOOD, f"WIDEDEEP_S3_{name}": wrong})
+
+
+def test_a_key_goes_with_encryption_by_kms():
+    given = {"WIDEDEEP_S3_ENCRYPTION": "aws:kms", "WIDEDEEP_S3_KMS_KEY": "alias/widedeep"}
+    assert load_settings({**GOOD, **given}).s3_kms_key == "alias/widedeep"
+
+
+def test_an_address_with_credentials_is_refused_and_not_repeated():
+    with pytest.raises(SettingsError, match="WIDEDEEP_S3_ENDPOINT") as raised:
+        load_settings({**GOOD, "WIDEDEEP_S3_ENDPOINT": "https://key:secret@host"})
+    assert "secret" not in str(raised.value)

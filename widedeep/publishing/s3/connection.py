@@ -60,11 +60,11 @@ def _session(options: S3Options) -> botocore.session.Session:
     if options.region:
         session.set_config_variable("region", options.region)
     given = options.credentials or {}
-    if "AWS_ACCESS_KEY_ID" in given:
+    if key := given.get("AWS_ACCESS_KEY_ID"):
         secret = given.get("AWS_SECRET_ACCESS_KEY")
         if not secret:
             raise NoCredentialsError
-        session.set_credentials(given["AWS_ACCESS_KEY_ID"], secret, given.get("AWS_SESSION_TOKEN"))
+        session.set_credentials(key, secret, given.get("AWS_SESSION_TOKEN"))
     if options.role_arn:
         _assume(session, options.role_arn)
     return session

@@ -29,7 +29,16 @@ def open_store(settings: Settings, environment: Mapping[str, str] | None = None)
     Raises:
         StoreAccessError: the AWS profile does not exist.
     """
-    return S3Store(settings.store, settings.s3_endpoint, S3Options(credentials=environment))
+    options = S3Options(
+        region=settings.s3_region,
+        addressing=settings.s3_addressing,
+        ca_bundle=settings.s3_ca_bundle,
+        encryption=settings.s3_encryption,
+        kms_key=settings.s3_kms_key,
+        role_arn=settings.s3_role_arn,
+        credentials=environment,
+    )
+    return S3Store(settings.store, settings.s3_endpoint, options)
 
 
 class S3Store:
