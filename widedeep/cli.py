@@ -200,15 +200,16 @@ def rank(
     as_json: AsJson = False,
 ) -> None:
     """Rank the champion's catalogue for a user."""
+    from widedeep.publishing.keys import load_trust
     from widedeep.publishing.pointer import champion as current
-    from widedeep.publishing.releases import load_manifest
+    from widedeep.serving.loading import load_to_serve
     from widedeep.serving.ranking import rank as rank_for
 
     with _workplace() as place:
         pointer = current(place.store, lane)
         if pointer is None:
             raise OrderError(f"lane {lane}: nothing was promoted yet, so nothing can rank. Run `widedeep bootstrap` first.")
-        manifest = load_manifest(place.store, pointer.release_id, published=True, expected_sha256=pointer.manifest_sha256)
+        manifest = load_to_serve(place.store, load_trust(place.settings), pointer.release_id, pointer.manifest_sha256)
         ranking = rank_for(place.store, place.contract, manifest, user, top, place.folder())
     if as_json:
         out.print_json(json.dumps(asdict(ranking)))

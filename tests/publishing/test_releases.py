@@ -170,7 +170,7 @@ def test_a_manifest_of_another_digest_is_refused(store: MemoryStore, staged: Sta
 
 
 @pytest.mark.parametrize(
-    "change", [{"seed": 9}, {"format": 2}, {"release_id": "r-0123456789abcdef"}, {"spaces": True}, {"cut": True}]
+    "change", [{"seed": 9}, {"format": 0}, {"format": "1"}, {"release_id": "r-0123456789abcdef"}, {"spaces": True}, {"cut": True}]
 )
 def test_a_tampered_manifest_is_refused_even_where_no_digest_is_known(
     store: MemoryStore, staged: Staged, change: dict[str, object]

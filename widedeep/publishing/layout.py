@@ -64,10 +64,25 @@ def manifest(release_id: str) -> str:
     return f"{RELEASES}{release_id}/manifest.json"
 
 
+def signature(release_id: str, manifest_sha256: Digest, key_id: Digest) -> str:
+    """A key's signature over a manifest; those of other bytes or other keys don't stand in its way."""
+    return f"{signatures(release_id)}{manifest_sha256[:DIGEST_CHARS]}-{key_id[:DIGEST_CHARS]}.json"
+
+
+def signatures(release_id: str) -> str:
+    return f"{RELEASES}{release_id}/signatures/"
+
+
 def published(key: str) -> str | None:
     """The release id, if this is the key of a published manifest."""
     path = PurePosixPath(key)
     return path.parent.name if key == manifest(path.parent.name) else None
+
+
+def staged(key: str) -> str | None:
+    """The release id, if this is the key of a staged manifest."""
+    path = PurePosixPath(key)
+    return path.parent.name if key == candidate(path.parent.name) else None
 
 
 def evidences(release_id: str) -> str:

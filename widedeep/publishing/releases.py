@@ -2,17 +2,22 @@
 
 - Readers take `manifest.json` for completeness, and its bytes are those that the gate judged as `candidate.json`.
 - A release id covers its inputs (`Lineage`). If it exists with other bytes, the first stands, and the difference is reported.
+- The signature, if the publisher has a key, stands there before the published manifest does.
 - Evidence stands beside a release under the name of what it judged; what stands is never replaced, and replays reuse it.
 """
 
 import logging
 from collections.abc import Collection
+from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from widedeep.artifacts import Candidate, Digest, FileRef, Lineage, Manifest, Part, Release, Value, Verdict, sha256
 from widedeep.errors import IntegrityError, UsageError
 from widedeep.publishing import layout
+from widedeep.publishing.formats import read_manifest
+from widedeep.publishing.keys import Signer
+from widedeep.publishing.signing import sign
 from widedeep.publishing.store import ObjectStore
 from widedeep.publishing.transfer import file_ref
 
@@ -52,6 +57,7 @@ def load_manifest(store: ObjectStore, release_id: str, *, published: bool, expec
 
     Raises:
         IntegrityError: missing, not a manifest of this release, or other bytes than expected. Nothing was loaded.
+        FormatError: written by a newer version, or to be migrated first. Nothing was loaded.
     """
     key = layout.manifest(release_id) if published else layout.candidate(release_id)
     blob = store.get(key)
@@ -61,7 +67,7 @@ def load_manifest(store: ObjectStore, release_id: str, *, published: bool, expec
         raise IntegrityError(
             f"{store.url}/{key}: got SHA-256 {sha256(blob.data)}, wanted {expected_sha256}. Restore it from a copy."
         )
-    manifest = Manifest.from_bytes(blob.data, f"{store.url}/{key}")
+    manifest = read_manifest(blob.data, f"{store.url}/{key}")
     if not release_id == manifest.release_id == manifest.lineage.release_id() or manifest.to_bytes() != blob.data:
         raise IntegrityError(
             f"{store.url}/{key}: got a changed manifest of {manifest.release_id}, wanted {release_id}'s. Restore it from a copy."
@@ -89,14 +95,15 @@ def download(store: ObjectStore, manifest: Manifest, folder: Path, names: Collec
         store.download(stored, path)
 
 
-def publish(store: ObjectStore, candidate: Candidate, verdict: Verdict) -> Release:
+def publish(store: ObjectStore, candidate: Candidate, verdict: Verdict, signer: Signer | None = None) -> Release:
     """Let readers see a candidate that passed or is held. Done again, or by two at once, it is the same release.
 
-    A later verdict on the same candidate is kept beside the first.
+    A later verdict on the same candidate is kept beside the first. With a `signer`, its signature stands beside the manifest.
 
     Raises:
         UsageError: the verdict is about other bytes, or rejects them. Nothing was published.
         IntegrityError: the staged manifest is not the judged one. Nothing was published.
+        SignatureError: a signature that does not fit stands in the place of ours. Nothing was published.
     """
     check_bound(verdict, candidate.release_id, candidate.manifest_sha256)
     if verdict.decision == "reject":
@@ -105,6 +112,8 @@ def publish(store: ObjectStore, candidate: Candidate, verdict: Verdict) -> Relea
         )
     staged = load_manifest(store, candidate.release_id, published=False, expected_sha256=candidate.manifest_sha256)
     save_evidence(store, candidate.release_id, f"{DECISION}{verdict.content_digest()[:16]}", verdict)
+    if signer:
+        sign(store, staged, signer)
     # The manifest goes last: readers take its presence for completeness.
     store.create(layout.manifest(candidate.release_id), staged.to_bytes())
     load_manifest(store, candidate.release_id, published=True, expected_sha256=candidate.manifest_sha256)
@@ -126,6 +135,24 @@ def releases(store: ObjectStore) -> tuple[Release, ...]:
     ids = [layout.published(key) for key in store.keys(layout.RELEASES)]
     found = [_release(store, load_manifest(store, release_id, published=True)) for release_id in ids if release_id]
     return tuple(sorted(found, key=lambda r: (r.span, r.release_id)))
+
+
+def find_release(store: ObjectStore, text: str) -> str:
+    """The id of the one release, or candidate, whose id starts with this text.
+
+    Raises:
+        UsageError: there is none, or more than one.
+    """
+    keys = store.keys(layout.RELEASES)
+    known = sorted({release_id for key in keys if (release_id := layout.published(key) or layout.staged(key))})
+    fitting = [release_id for release_id in known if release_id.startswith(text)]
+    if len(fitting) == 1:
+        return fitting[0]
+    nearest = fitting or get_close_matches(text, known, n=3, cutoff=0)
+    told = "there is none yet" if not known else f"{'it may be' if fitting else 'the nearest are'} {', '.join(nearest[:3])}"
+    raise UsageError(
+        f"release {text!r}: got {len(fitting)} releases whose ids start so, wanted one: {told}. `widedeep releases` lists them."
+    )
 
 
 def save_evidence(store: ObjectStore, release_id: str, name: str, value: Value) -> str:

@@ -27,23 +27,28 @@ from widedeep.errors import IntegrityError, PermanentError, WidedeepError
 from widedeep.model.bundle import Bundle, load_bundle
 from widedeep.model.golden import GOLDEN_FILE, GOLDEN_SCORE
 from widedeep.model.scoring import score_rows
-from widedeep.publishing.releases import download, load_manifest
+from widedeep.publishing.keys import Trust, load_trust
+from widedeep.publishing.releases import download
 from widedeep.publishing.s3 import open_store
 from widedeep.publishing.store import ObjectStore
+from widedeep.serving.loading import load_to_rehearse
 
 REQUEST_ROWS = 10
 """Rows scored at once while timing: the paper ranks candidates in batches of tens (table 2)."""
 
 
-def rehearse(store: ObjectStore, contract: Contract, release_id: str, manifest_sha256: str, folder: Path) -> DryRunReport:
+def rehearse(
+    store: ObjectStore, contract: Contract, release_id: str, manifest_sha256: str, folder: Path, trust: Trust
+) -> DryRunReport:
     """Download into `folder`, verify, load, score the golden rows; what goes wrong with the candidate is a failure in the report.
 
     Raises:
         UnknownOutcomeError: the store or the disk is at fault, not the candidate.
+        SignatureError: it is published without the signature that is required.
     """
     started = time.perf_counter()
     try:
-        manifest = load_manifest(store, release_id, published=False, expected_sha256=manifest_sha256)
+        manifest = load_to_rehearse(store, trust, release_id, manifest_sha256)
         download(store, manifest, folder)
         bundle = load_bundle(folder, optimizer=False)
     except IntegrityError as error:
@@ -113,7 +118,7 @@ def _main() -> None:
     contract = load_contract(settings.contract)
     torch.set_num_threads(contract.training.threads)
     with TemporaryDirectory(prefix="widedeep-rehearsal-") as folder:
-        report = rehearse(open_store(settings), contract, release_id, manifest_sha256, Path(folder))
+        report = rehearse(open_store(settings), contract, release_id, manifest_sha256, Path(folder), load_trust(settings))
     sys.stdout.write(report.model_dump_json() + "\n")
 
 

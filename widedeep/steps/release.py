@@ -5,6 +5,7 @@ import logging
 from widedeep.artifacts import Outcome, Progress, Release, Result, Validation, Verdict
 from widedeep.errors import WithheldError
 from widedeep.publishing import lanes, moves, releases
+from widedeep.publishing.keys import load_signer
 from widedeep.steps.retraining import check_order
 from widedeep.steps.settled import put_aside
 from widedeep.steps.workplace import Workplace, stored, wanted
@@ -20,6 +21,7 @@ def publish(place: Workplace, progress: Progress) -> Progress:
     A rejected candidate stays staged with its evidence, where no reader looks; then there is nothing to publish.
 
     Raises:
+        SettingsError: the signing key can't be used; nothing was published.
         StaleError: the champion changed since the comparison; the release stays stored, unpromoted.
     """
     candidate = wanted(progress.candidate, "candidate", "train")
@@ -27,7 +29,7 @@ def publish(place: Workplace, progress: Progress) -> Progress:
     if verdict.decision == "reject":
         log.info("%s: %s is not published: the gate rejects it", progress.span, candidate.release_id)
         return progress
-    release = releases.publish(place.store, candidate, verdict)
+    release = releases.publish(place.store, candidate, verdict, load_signer(place.settings))
     withheld = _promote(place, progress, release, verdict) if verdict.decision == "promote" else None
     if verdict.decision == "hold" or withheld:
         log.info("%s: %s is published unpromoted; the champion stays", progress.span, release.release_id)

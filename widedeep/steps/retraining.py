@@ -9,8 +9,10 @@ from widedeep.artifacts import Candidate, Lineage, Manifest, Outcome, Part, Prog
 from widedeep.data.contract import Pending
 from widedeep.errors import ContractError, OrderError
 from widedeep.publishing import lanes, releases, snapshots
+from widedeep.publishing.keys import load_trust
 from widedeep.publishing.pending import Plan, plan
 from widedeep.publishing.pointer import champion, withdrawn
+from widedeep.publishing.signing import check_signature
 from widedeep.publishing.transfer import full_disk_told
 from widedeep.steps.settled import put_aside
 from widedeep.steps.workplace import Workplace, wanted
@@ -78,8 +80,16 @@ def train_after(place: Workplace, progress: Progress, outcomes: tuple[Outcome, .
 
 
 def parent_manifest(place: Workplace, progress: Progress, outcomes: tuple[Outcome, ...]) -> Manifest | None:
+    """The release to start from: what is signed descends from what was.
+
+    Raises:
+        SignatureError: no accepted key signed it although that is required, or a signature does not fit.
+    """
     parent = lanes.parent_as_of(outcomes, progress.span, withdrawn(place.store, progress.lane))
-    return releases.load_manifest(place.store, parent, published=True) if parent else None
+    manifest = releases.load_manifest(place.store, parent, published=True) if parent else None
+    if manifest:
+        check_signature(place.store, manifest, load_trust(place.settings))
+    return manifest
 
 
 def plan_after(

@@ -32,7 +32,7 @@ def nobody_listens(rows_learnt: int, rows: int) -> None:
 
 @dataclass(frozen=True)
 class Workplace:
-    """`actor` is written into outcomes and pointer moves; `environment` is what the dry run's process gets.
+    """`actor` is written into outcomes and pointer moves; `environment` is what the dry run's process gets: no key to sign with.
 
     `on_rows(rows learnt, rows in all)` hears when training starts, with 0, and of each batch.
     """
@@ -74,9 +74,10 @@ def open_workplace(environment: Mapping[str, str], *, actor: str) -> Iterator[Wo
     """
     settings = load_settings(environment)
     contract = load_contract(settings.contract)
+    for_children = {name: value for name, value in environment.items() if name != "WIDEDEEP_SIGNING_KEY"}
     with TemporaryDirectory(prefix="widedeep-") as scratch:
         store, scratch_folder = open_store(settings, environment), Path(scratch)
-        yield Workplace(store, contract, scratch_folder, settings, environment, actor, on_rows=RateLines(log.info))
+        yield Workplace(store, contract, scratch_folder, settings, for_children, actor, on_rows=RateLines(log.info))
 
 
 def wanted(value: T | None, what: str, step: str) -> T:
