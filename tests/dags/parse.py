@@ -6,6 +6,11 @@ import sys
 from airflow import plugins_manager
 from airflow.dag_processing.dagbag import DagBag
 
+
+def params(dag):
+    return [(name, dag.params.get_param(name)) for name in dag.params]
+
+
 bag = DagBag()
 modules = sorted(sys.modules)
 told = {
@@ -24,7 +29,7 @@ told = {
             "rules": {task.task_id: str(task.trigger_rule) for task in dag.tasks},
             "bounded": all(task.execution_timeout is not None for task in dag.tasks),
             "retries": sorted({task.retries for task in dag.tasks}),
-            "params": {name: [dag.params[name], dag.params.get_param(name).schema] for name in dag.params},
+            "params": {name: [param.value if param.has_value else None, param.schema] for name, param in params(dag)},
         }
         for dag in bag.dags.values()
     },
