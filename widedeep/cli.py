@@ -56,6 +56,7 @@ class Colour(StrEnum):
     quarantined = "magenta"
 
 
+KEPT = {True: "[green]kept[/]", False: "[red]broken[/]", None: "[yellow]no answer[/]"}
 DAY = {"formats": ["%Y-%m-%d"], "metavar": "YYYY-MM-DD"}
 Span = Annotated[datetime, typer.Option(**DAY, help="Which span.")]
 First = Annotated[datetime, typer.Option("--from", **DAY, help="First span.")]
@@ -220,6 +221,23 @@ def rank(
     for place_, item in enumerate(ranking.items, 1):
         table.add_row(str(place_), item.item, item.title or "", f"{item.score:.4f}")
     out.print(table)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Try on the store itself, with racing writers, whether it is safe to publish to; exit status 1 if it is not."""
+    from widedeep.steps import examine_store
+
+    with _workplace() as place:
+        diagnosis = examine_store(place)
+    if as_json:
+        out.print_json(json.dumps({"safe": diagnosis.safe, **diagnosis.model_dump(mode="json")}))
+    else:
+        for check in diagnosis.checks:
+            out.print(f"{KEPT[check.passed]} [bold]{check.name}[/]: ", end="")
+            out.print(check.finding, markup=False, soft_wrap=True)
+        out.print(diagnosis.verdict(), markup=False, soft_wrap=True)
+    raise typer.Exit(0 if diagnosis.safe else 1)
 
 
 @app.command()

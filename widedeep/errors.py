@@ -6,6 +6,7 @@
     │   ├── SettingsError           an environment setting
     │   ├── UsageError              a wrong argument of a command or a run
     │   ├── StoreAccessError        credentials refused, or a bucket that is not there
+    │   ├── UnsafeStoreError        a store that lets two writers win, or loses or damages what it is given
     │   ├── StackError              a port, a file or a part of the local stack is not as it has to be
     │   ├── IntegrityError          bytes that are not what their digest says
     │   ├── FormatError             stored in a format that this version does not read
@@ -43,6 +44,10 @@ class UsageError(PermanentError):
 
 class StoreAccessError(PermanentError):
     """The store answered, and refuses: bad credentials, no rights, or no such bucket."""
+
+
+class UnsafeStoreError(PermanentError):
+    """The store breaks a rule that publishing rests on. Nothing was ingested; `widedeep doctor` shows each rule."""
 
 
 class StackError(PermanentError):

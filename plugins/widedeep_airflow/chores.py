@@ -18,6 +18,7 @@ class BootstrapOperator(BaseOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         with opened(context) as (steps, place):
+            steps.require_safe_store(place)
             first, last = (day(context["params"][name], f"Param '{name}'") for name in ("from", "to"))
             return added(None, steps.bootstrap(place, first, last, lambda step: self.log.info("%s to %s: %s", first, last, step)))
 

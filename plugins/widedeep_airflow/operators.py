@@ -62,6 +62,7 @@ class IngestOperator(BaseOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         with opened(context) as (steps, place):
+            steps.require_safe_store(place)
             start = steps.start(place, span_of(context), context["params"].get("lane"))
             if start.over:
                 return added(None, start)

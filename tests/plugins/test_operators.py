@@ -11,7 +11,7 @@ from widedeep_airflow.operators import IngestOperator, SettleOperator, StepOpera
 
 from widedeep import steps
 from widedeep.artifacts import Progress, Waiting
-from widedeep.errors import IntegrityError, StaleError, StoreUnavailableError
+from widedeep.errors import IntegrityError, StaleError, StoreUnavailableError, UnsafeStoreError
 
 SPAN = date(2026, 1, 2)
 STARTED_AT = datetime(2026, 1, 9, 12, tzinfo=UTC)
@@ -45,6 +45,7 @@ def library(monkeypatch):
         yield SimpleNamespace(actor=actor, store=SimpleNamespace(url="s3://widedeep"))
 
     monkeypatch.setattr(steps, "open_workplace", open_workplace)
+    monkeypatch.setattr(steps, "require_safe_store", lambda _: None)
     monkeypatch.setattr(steps, "start", lambda _, span, lane: Progress(span=span, lane=lane or "live"))
     monkeypatch.setattr(steps, "readiness", lambda *_: None)
     return lambda name, step: monkeypatch.setattr(steps, name, step)
@@ -135,6 +136,15 @@ def test_the_trigger_waits_by_the_same_clock_as_ingest(context, library):
 def test_ingest_looks_again_when_the_trigger_has_fired(context, library):
     library("ingest", lambda _, progress, __: progress.model_copy(update={"no_data": "too late"}))
     assert IngestOperator(task_id="ingest").resume(context(), {"span": "2026-01-02"}) == INGESTED | {"no_data": "too late"}
+
+
+def test_ingest_and_bootstrap_touch_nothing_on_an_unsafe_store(context, library):
+    library("require_safe_store", failing(UnsafeStoreError("two writers won")))
+    for step in ("start", "readiness", "ingest", "bootstrap"):
+        library(step, failing(AssertionError("called")))
+    for operator in (IngestOperator(task_id="ingest"), BootstrapOperator(task_id="bootstrap")):
+        with pytest.raises(AirflowFailException, match="UnsafeStoreError: two writers won"):
+            operator.execute(context() | {"params": {"from": "2025-12-01", "to": "2025-12-08"}})
 
 
 def test_settle_believes_no_xcom_of_a_task_that_was_skipped_this_time(context, library):

@@ -118,3 +118,13 @@ def outcome(lane: str, span: date) -> str:
 def outcome_span(key: str) -> date:
     """The span of an outcome's key."""
     return date.fromisoformat(PurePosixPath(key).stem)
+
+
+def diagnosis(settings_digest: Digest) -> str:
+    """The last examination that found the store safe to publish to, when reached with these settings."""
+    return f"doctor/{settings_digest[:DIGEST_CHARS]}.json"
+
+
+def doctor_scratch(token: str) -> str:
+    """What one examination writes, and removes."""
+    return f"doctor/scratch/{token}/"

@@ -10,6 +10,7 @@ the steps that need them import them, the others don't pay.
 from widedeep.steps.arrival import readiness, start
 from widedeep.steps.bootstrap import bootstrap
 from widedeep.steps.chain import STEPS, dry_run, gate, ingest, publish, run_span, settle, train, validate
+from widedeep.steps.examination import examine_store, require_safe_store
 from widedeep.steps.rollback import RollbackPlan, former_champions, plan_rollback, rehearse_rollback, roll_back
 from widedeep.steps.sample import deliver_sample
 from widedeep.steps.workplace import Workplace, open_workplace
@@ -21,6 +22,7 @@ __all__ = [
     "bootstrap",
     "deliver_sample",
     "dry_run",
+    "examine_store",
     "former_champions",
     "gate",
     "ingest",
@@ -29,6 +31,7 @@ __all__ = [
     "publish",
     "readiness",
     "rehearse_rollback",
+    "require_safe_store",
     "roll_back",
     "run_span",
     "settle",

@@ -10,5 +10,6 @@
 
 from widedeep.publishing.s3.connection import TRIES
 from widedeep.publishing.s3.objects import S3Store, open_store
+from widedeep.publishing.s3.probes import S3Server
 
-__all__ = ["TRIES", "S3Store", "open_store"]
+__all__ = ["TRIES", "S3Server", "S3Store", "open_store"]

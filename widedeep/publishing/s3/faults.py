@@ -9,7 +9,7 @@ from botocore.parsers import ResponseParserError
 
 from widedeep.errors import StoreAccessError, StoreUnavailableError
 
-NOT_FOUND, PRECONDITION_FAILED, SERVER_FAULT = 404, 412, 500
+NOT_FOUND, PRECONDITION_FAILED, SERVER_FAULT, NOT_IMPLEMENTED = 404, 412, 500, 501
 CONFLICTS = {NOT_FOUND, 409, PRECONDITION_FAILED}
 
 TRY_AGAIN = {
@@ -72,6 +72,8 @@ def was_retried(error: ClientError) -> bool:
 
 def _refused(where: str, bucket: str, what: str, error: ClientError) -> StoreAccessError | StoreUnavailableError:
     answer = f"{where}: {what}: got {status(error)} {code(error)}"
+    if status(error) == NOT_IMPLEMENTED:
+        return StoreAccessError(f"{answer}, wanted a store that can do this. `widedeep doctor` says what it can't do.")
     if status(error) >= SERVER_FAULT or code(error) in TRY_AGAIN:
         return StoreUnavailableError(f"{answer}, wanted success. Look at the server's log, then run again.")
     if error.operation_name == "AssumeRole":
