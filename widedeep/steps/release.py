@@ -6,6 +6,7 @@ from widedeep.artifacts import Outcome, Progress, Release, Result, Validation, V
 from widedeep.errors import WithheldError
 from widedeep.publishing import lanes, moves, releases
 from widedeep.publishing.keys import load_signer
+from widedeep.steps.records import record
 from widedeep.steps.retraining import check_order
 from widedeep.steps.settled import put_aside
 from widedeep.steps.workplace import Workplace, stored, wanted
@@ -29,6 +30,7 @@ def publish(place: Workplace, progress: Progress) -> Progress:
     if verdict.decision == "reject":
         log.info("%s: %s is not published: the gate rejects it", progress.span, candidate.release_id)
         return progress
+    record(place, "published", candidate)
     release = releases.publish(place.store, candidate, verdict, load_signer(place.settings))
     withheld = _promote(place, progress, release, verdict) if verdict.decision == "promote" else None
     if verdict.decision == "hold" or withheld:

@@ -14,6 +14,7 @@ from widedeep.publishing.pending import Plan, plan
 from widedeep.publishing.pointer import champion, withdrawn
 from widedeep.publishing.signing import check_signature
 from widedeep.publishing.transfer import full_disk_told
+from widedeep.steps.records import record
 from widedeep.steps.settled import put_aside
 from widedeep.steps.workplace import Workplace, wanted
 
@@ -73,6 +74,7 @@ def train_after(place: Workplace, progress: Progress, outcomes: tuple[Outcome, .
         profile=numeric_profile(contract.training),
     )
     candidate = releases.find_candidate(place.store, lineage.release_id()) or _train(place, lineage, parent)
+    record(place, "trained", candidate)
     log.info("%s: candidate %s, child of %s", progress.span, candidate.release_id, candidate.parent or "nobody")
     for reason in put_aside(planned.set_aside):
         log.warning("%s: %s", progress.span, reason)
