@@ -5,7 +5,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from widedeep.local.stack import Place, Stack, find_place, load_stack
 pytestmark = pytest.mark.timeout(1800)
 
 COMMAND = str(Path(sys.executable).with_name("widedeep"))
-RETRAIN = "widedeep_retrain"
+RETRAIN, ROLLBACK = "widedeep_retrain", "widedeep_rollback"
 STEPS = {"ingest", "validate", "train", "dry_run", "gate", "publish", "settle"}
 SPANS = 3
 PATIENCE_S = 1200  # the bootstrap and three spans took four minutes on two busy cores
@@ -159,6 +159,30 @@ def test_a_run_before_its_delivery_waits_without_a_worker_and_goes_on_when_it_ar
     assert in_stack(place, "spans", "--json")[-1]["span"] == span
 
 
+def test_a_person_chooses_and_approves_a_rollback_and_the_next_day_goes_on_from_it(
+    place: Place, settled: dict[str, dict[str, Any]], stack: Stack
+) -> None:
+    api, run = AirflowApi(stack), f"dags/{ROLLBACK}/dagRuns/back"
+    first = next(settled[span]["release_id"] for span in sorted(settled) if settled[span]["result"] == "promoted")
+    champion = in_stack(place, "champion", "--json")["release_id"]
+
+    api.trigger(ROLLBACK, "back", {"reason": "clicks fell by half", "to": "ask me which", "lane": "live"})
+    answer(api, run, "choose", lambda option: option.startswith(first))
+    assert champion in answer(api, run, "approve", lambda option: option == "Approve")["body"]
+    await_state(api, run, "success")
+
+    past = in_stack(place, "champion", "--history", "--json")
+    assert (past[0]["kind"], past[0]["release_id"], past[0]["previous"]) == ("rollback", first, champion)
+    assert past[0]["reason"] == "clicks fell by half"
+    assert past[0]["moved_by"] == f"airflow:{ROLLBACK}/back, approved by admin"
+    span = (stack.last_delivered + timedelta(days=2)).isoformat()
+    widedeep(place, "local", "env", "--state", str(place.state), "--", COMMAND, "sample", "deliver", "--from", span, "--to", span)
+    api.trigger(RETRAIN, "after", {"span": span})
+    await_state(api, f"dags/{RETRAIN}/dagRuns/after", "success")
+    again = {part["span"] for part in in_stack(place, "spans", "--json")[-1]["learnt"]}
+    assert again >= {day for day in settled if day > past[0]["span"]}
+
+
 def test_no_plain_request_gets_in(stack: Stack) -> None:
     from widedeep.local.health import call
 
@@ -181,6 +205,16 @@ def runs(api: AirflowApi) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = api.get(f"dags/{RETRAIN}/dagRuns?limit=50")["dag_runs"]
     yesterday = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
     return [run for run in found if (run["logical_date"] or "9999")[:10] <= yesterday]
+
+
+def answer(api: AirflowApi, run: str, task: str, fits: Callable[[str], bool]) -> dict[str, Any]:
+    """Answer a required action with the option that fits, as the page does. Returns what was asked."""
+    await_state(api, f"{run}/taskInstances/{task}", "awaiting_input")
+    where = f"{run}/taskInstances/{task}/-1/hitlDetails"
+    asked: dict[str, Any] = api.get(where)
+    option = next(option for option in asked["options"] if fits(option))
+    assert api.call("PATCH", where, {"chosen_options": [option], "params_input": {}})[0] == 200
+    return asked
 
 
 def await_state(api: AirflowApi, path: str, wanted: str) -> None:
