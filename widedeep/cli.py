@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.filesize import decimal
 from rich.logging import RichHandler
 from rich.progress import (
     BarColumn,
@@ -191,6 +192,33 @@ def thaw(reason: Reason, lane: LaneName = LIVE) -> None:
     with _workplace() as place:
         pointer = go_on(place.store, lane, place.because(reason))
     out.print(f"lane {lane} promotes again; champion is [bold]{pointer.release_id}[/]")
+
+
+@app.command()
+def prune(
+    delete: Annotated[bool, typer.Option("--delete", help="Delete it; else it is only shown.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What the contract's retention does not keep: old candidates, rows, reports, and what crashes left behind."""
+    from widedeep.steps import plan_prune
+    from widedeep.steps import prune as carry_out
+
+    with _workplace() as place:
+        planned = plan_prune(place)
+        if delete and planned.items:
+            with _counted("prune") as on_item:
+                done = count(1)
+                planned = carry_out(place, planned, lambda _: on_item(next(done), len(planned.items)))
+    if as_json:
+        out.print_json(json.dumps([{**asdict(item), "size_bytes": item.size_bytes} for item in planned.items], default=str))
+        return
+    table = Table("kind", "what", "why", "size")
+    for item in planned.items:
+        table.add_row(item.kind, item.name, item.why, decimal(item.size_bytes))
+    if planned.items:
+        out.print(table)
+    went = "freed" if delete else "would be freed by `widedeep prune --delete`"
+    out.print(f"{decimal(planned.size_bytes)} {went}; {len(planned.uploads)} unfinished uploads")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Operators of the two small DAGs beside the daily one: the first training, and the sample's feed."""
+"""Operators of the small DAGs beside the daily one: the first training, the sample's feed, and what need not be kept."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -31,3 +31,17 @@ class FeedOperator(BaseOperator):
             span = span_of(context)
             if not steps.deliver_sample(place, span):
                 raise AirflowSkipException(f"{span}: the sample is used up; nothing more is delivered to {place.store.url}")
+
+
+class PruneOperator(BaseOperator):
+    """Removes what the contract's retention does not keep; with the Param `delete` off it only tells. Pushes how much."""
+
+    def execute(self, context: "Context") -> dict[str, int]:
+        with opened(context) as (steps, place):
+            planned = steps.plan_prune(place)
+            if context["params"]["delete"]:
+                planned = steps.prune(place, planned)
+            else:
+                for item in planned.items:
+                    self.log.info("%s %s would go: %s, %d bytes", item.kind, item.name, item.why, item.size_bytes)
+            return {"items": len(planned.items), "bytes": planned.size_bytes}

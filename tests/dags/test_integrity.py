@@ -28,9 +28,9 @@ def parsed(parse: Any) -> Parsed:
     return parse(WIDEDEEP_SAMPLE="/nowhere", WIDEDEEP_HISTORY_START="2025-12-24", WIDEDEEP_FEED_START="2026-01-04")
 
 
-def test_the_folder_holds_four_dags_and_no_import_error(parsed: Parsed) -> None:
+def test_the_folder_holds_five_dags_and_no_import_error(parsed: Parsed) -> None:
     assert parsed["errors"] == {}
-    assert set(parsed["dags"]) == {"sample_feed", "widedeep_bootstrap", "widedeep_retrain", "widedeep_rollback"}
+    assert set(parsed["dags"]) == {"sample_feed", "widedeep_bootstrap", "widedeep_prune", "widedeep_retrain", "widedeep_rollback"}
 
 
 def test_the_plugin_package_is_imported_and_none_of_its_files_is_executed_as_a_plugin(parsed: Parsed) -> None:
@@ -126,7 +126,7 @@ def test_without_a_start_date_the_import_error_names_the_variable(parse: Any) ->
     broken = parse(WIDEDEEP_START_DATE=None)
     assert broken["dags"] == {}
     assert all("WIDEDEEP_START_DATE is not set" in text for text in broken["errors"].values())
-    assert len(broken["errors"]) == 4
+    assert len(broken["errors"]) == 5
 
 
 def test_a_feed_without_a_start_of_its_own_begins_with_the_daily_spans(parse: Any) -> None:
@@ -134,4 +134,4 @@ def test_a_feed_without_a_start_of_its_own_begins_with_the_daily_spans(parse: An
 
 
 def test_without_the_sample_there_is_no_feed(parse: Any) -> None:
-    assert set(parse()["dags"]) == {"widedeep_bootstrap", "widedeep_retrain", "widedeep_rollback"}
+    assert set(parse()["dags"]) == {"widedeep_bootstrap", "widedeep_prune", "widedeep_retrain", "widedeep_rollback"}

@@ -174,6 +174,22 @@ class DryRun(Section):
     timeout: timedelta = timedelta(minutes=5)
 
 
+class Retention(Section):
+    """What `widedeep prune` keeps. None keeps for ever. Moves of the pointer, verdicts and outcomes are always kept.
+
+    releases: the newest published ones, promoted or not. champions: the newest champions of each lane.
+    candidates_days: unpromoted candidates and releases. snapshots_days: rows of settled spans that nothing waits for.
+    quarantine_days: validation reports. grace: nothing younger goes, whatever it is.
+    """
+
+    releases: int = Field(default=30, ge=1)
+    champions: int | None = Field(default=None, ge=1)
+    candidates_days: int | None = Field(default=30, ge=1)
+    snapshots_days: int | None = Field(default=400, ge=1)
+    quarantine_days: int | None = Field(default=90, ge=1)
+    grace: timedelta = timedelta(days=2)
+
+
 class Contract(Section):
     """See the module. `user`, `item`, `time` and `title` name columns; `item` and `title` are needed for ranking only."""
 
@@ -195,6 +211,7 @@ class Contract(Section):
     pending: Pending = Pending()
     gate: Gate
     dry_run: DryRun = DryRun()
+    retention: Retention = Retention()
 
     @model_validator(mode="after")
     def agrees_with_itself(self) -> Self:

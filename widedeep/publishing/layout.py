@@ -12,7 +12,7 @@ from widedeep.artifacts import Digest, FileRef, Snapshot
 DIGEST_CHARS = 16
 """Hex digits of a digest in a key: 64 bits, as in a release id."""
 
-RELEASES = "releases/"
+RELEASES, SNAPSHOTS, VALIDATIONS, LANES = "releases/", "snapshots/", "validation/", "lanes/"
 
 
 def delivery(prefix: str, span: date) -> str:
@@ -30,17 +30,17 @@ def version(span: date, number: int) -> str:
 
 def rows(span: date, digest: Digest, sha256: Digest) -> str:
     """`digest` covers the content of the rows, `sha256` the bytes of the Parquet file."""
-    return f"snapshots/{span}/{digest}/{sha256[:DIGEST_CHARS]}.rows.parquet"
+    return f"{SNAPSHOTS}{span}/{digest}/{sha256[:DIGEST_CHARS]}.rows.parquet"
 
 
 def validation(snapshot: Snapshot, checks_digest: Digest) -> str:
     """Findings of one set of checks on one snapshot; what else the checks left stands `beside` them."""
-    return f"validation/{snapshot.span}/{snapshot.digest[:DIGEST_CHARS]}-{checks_digest[:DIGEST_CHARS]}/findings.json"
+    return f"{VALIDATIONS}{snapshot.span}/{snapshot.digest[:DIGEST_CHARS]}-{checks_digest[:DIGEST_CHARS]}/findings.json"
 
 
 def unreadable(span: date, delivered: Digest) -> str:
     """Findings on a delivery that never became a snapshot; `delivered` covers its bytes."""
-    return f"validation/{span}/unreadable-{delivered[:DIGEST_CHARS]}/findings.json"
+    return f"{VALIDATIONS}{span}/unreadable-{delivered[:DIGEST_CHARS]}/findings.json"
 
 
 def beside(key: str, name: str) -> str:
@@ -52,6 +52,12 @@ def release_file(release_id: str, file: FileRef) -> str:
     """The key of a file that a manifest lists."""
     path = PurePosixPath(file.name)
     return str(PurePosixPath(RELEASES, release_id, path.with_name(f"{file.sha256[:DIGEST_CHARS]}.{path.name}")))
+
+
+def is_payload(key: str) -> bool:
+    """Whether a key below `RELEASES` is one of a manifest's files: its name begins with a digest."""
+    digest = PurePosixPath(key).name.partition(".")[0]
+    return len(digest) == DIGEST_CHARS and set(digest) <= set("0123456789abcdef")
 
 
 def candidate(release_id: str) -> str:
@@ -98,17 +104,22 @@ def evidence_name(key: str) -> str:
     return PurePosixPath(key).stem
 
 
+def part(key: str, number: int) -> str:
+    """One part of a key's path, such as the release id of a key below `RELEASES` (1)."""
+    return key.split("/")[number]
+
+
 def champion(lane: str) -> str:
-    return f"lanes/{lane}/champion.json"
+    return f"{LANES}{lane}/champion.json"
 
 
 def move(lane: str, sequence: int) -> str:
     """What the pointer said before move `sequence + 1` replaced it."""
-    return f"lanes/{lane}/moves/{sequence:06}.json"
+    return f"{LANES}{lane}/moves/{sequence:06}.json"
 
 
 def outcomes(lane: str) -> str:
-    return f"lanes/{lane}/spans/"
+    return f"{LANES}{lane}/spans/"
 
 
 def outcome(lane: str, span: date) -> str:

@@ -38,13 +38,12 @@ def plan(outcomes: Iterable[Outcome], own: Snapshot, seen: Seen, split: SplitRul
       ever learnt. Its held-out rows still serve the gate while they are in the pool.
     """
     past = sorted((o for o in outcomes if o.span < own.span), key=lambda o: o.span)
-    valid = _valid(past)
     waiting = unlearnt(past, seen)
     rejections = _rejections(past)
     given_up = [s for s in waiting if pending.rule == "drop" or rejections[s.span] >= pending.attempts]
     carried = [s for s in waiting if s not in given_up][: pending.max_spans]
     first_pooled = own.span - timedelta(days=split.pool_spans - 1)
-    unseen = [s for s in valid if not _in(seen, s, "holdout")]
+    unseen = unlearnt(past, seen, "holdout")
     released = [s for s in unseen if s.span < first_pooled and s not in given_up]
     parts = [_part(s, "train") for s in carried] + [_part(s, "holdout") for s in released]
     return Plan(
@@ -54,9 +53,9 @@ def plan(outcomes: Iterable[Outcome], own: Snapshot, seen: Seen, split: SplitRul
     )
 
 
-def unlearnt(outcomes: Iterable[Outcome], seen: Seen) -> list[Snapshot]:
-    """The valid spans whose training rows a release that has `seen` so much has not learnt, in the order of the outcomes."""
-    return [s for s in _valid(outcomes) if not _in(seen, s, "train")]
+def unlearnt(outcomes: Iterable[Outcome], seen: Seen, part: Literal["train", "holdout"] = "train") -> list[Snapshot]:
+    """The valid spans of which a release that has `seen` so much has not learnt that part, in the order of the outcomes."""
+    return [s for s in _valid(outcomes) if not _in(seen, s, part)]
 
 
 def _valid(outcomes: Iterable[Outcome]) -> list[Snapshot]:

@@ -11,6 +11,7 @@ from widedeep.steps.arrival import readiness, start
 from widedeep.steps.bootstrap import bootstrap
 from widedeep.steps.chain import STEPS, dry_run, gate, ingest, publish, run_span, settle, train, validate
 from widedeep.steps.examination import examine_store, require_safe_store
+from widedeep.steps.pruning import plan_prune, prune
 from widedeep.steps.rollback import RollbackPlan, former_champions, plan_rollback, rehearse_rollback, roll_back
 from widedeep.steps.sample import deliver_sample
 from widedeep.steps.workplace import Workplace, open_workplace
@@ -27,7 +28,9 @@ __all__ = [
     "gate",
     "ingest",
     "open_workplace",
+    "plan_prune",
     "plan_rollback",
+    "prune",
     "publish",
     "readiness",
     "rehearse_rollback",

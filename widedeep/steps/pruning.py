@@ -1,0 +1,32 @@
+"""What the contract does not keep leaves the store; unless told to delete, this only looks."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from widedeep.publishing import prune as pruning
+from widedeep.publishing.prune import Item, Plan
+from widedeep.steps.workplace import Workplace
+
+log = logging.getLogger(__name__)
+
+
+def plan_prune(place: Workplace) -> Plan:
+    """What would go. Deletes nothing.
+
+    Raises:
+        IntegrityError: a record in the store is damaged, so nothing is known to be free.
+    """
+    return pruning.plan(place.store, place.contract.retention, place.clock())
+
+
+def prune(
+    place: Workplace, plan: Plan, on_item: Callable[[Item], None] = lambda _: None, wait: Callable[[float], None] = time.sleep
+) -> Plan:
+    """Delete what was planned and is still free. Safe beside runs, promotions and rollbacks. Returns what went."""
+
+    def told(item: Item) -> None:
+        log.info("%s %s went: %s, %d bytes", item.kind, item.name, item.why, item.size_bytes)
+        on_item(item)
+
+    return pruning.carry_out(place.store, plan, wait, told)
