@@ -126,6 +126,47 @@ def releases(as_json: AsJson = False) -> None:
 
 
 @app.command()
+def verify(
+    release: Annotated[str | None, typer.Argument(help="A release's id, or how it begins.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that is published.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read a release again, every byte of it, and tell all that is wrong with it; then the exit status is 1."""
+    from widedeep.steps.verification import chosen
+    from widedeep.steps.verification import verify as check
+
+    if (release is None) != everything:
+        raise UsageError("verify: wanted either a release or --all. `widedeep releases` lists them.")
+    sound: set[str] = set()
+    found = []
+    with _workplace() as place:
+        for each in chosen(place, release):
+            with _counted(f"verify {each}") as on_file:
+                found.append(check(place, each, on_file, sound))
+            if not as_json:
+                out.print(found[-1].told(), highlight=False)
+    if as_json:
+        _print_json(found if everything else found[0])
+    if any(each.problems for each in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def lineage(release: Annotated[str, typer.Argument(help="Its id, or how it begins.")], as_json: AsJson = False) -> None:
+    """What data, code, parents and decision made a release, and who did what with it."""
+    from widedeep.publishing.releases import find_release
+    from widedeep.steps.lineage import trace
+    from widedeep.steps.lineage_tree import tree_of
+
+    with _workplace() as place:
+        history = trace(place.store, find_release(place.store, release))
+    if as_json:
+        _print_json(history)
+        return
+    out.print(tree_of(history), soft_wrap=True)
+
+
+@app.command()
 def champion(
     lane: LaneName = LIVE,
     history: Annotated[bool, typer.Option("--history", help="All moves of the pointer, the newest first.")] = False,
@@ -388,11 +429,11 @@ def _watched(place: "Workplace", title: str) -> Iterator[tuple["Workplace", Call
 
 @contextmanager
 def _counted(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar in a terminal that counts the days."""
+    """A bar in a terminal that counts days, or files."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task(title, total=None)
-        yield lambda done, days: bar.update(task, completed=done, total=days)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 class _Pace(ProgressColumn):

@@ -15,7 +15,7 @@ SNAPSHOT = Snapshot(span=SPAN, version=1, digest=DIGEST, rows=1, file=FILE)
 VALUES = {"span": SPAN, "number": 1, "digest": DIGEST, "sha256": DIGEST, "snapshot": SNAPSHOT, "checks_digest": DIGEST}
 VALUES |= {"key_id": DIGEST, "manifest_sha256": DIGEST, "sequence": 1}
 VALUES |= {"delivered": DIGEST, "release_id": "r-0123456789abcdef", "file": FILE, "name": "verdict", "lane": "live"}
-READERS = {"beside", "published", "staged", "evidence_name", "outcome_span", "delivery"}
+READERS = {"beside", "published", "staged", "lane_of", "evidence_name", "outcome_span", "delivery"}
 BUILDERS = [f for n, f in inspect.getmembers(layout, inspect.isfunction) if f.__module__ == layout.__name__ and n not in READERS]
 
 

@@ -113,7 +113,7 @@ def test_a_bootstrap_that_dies_at_any_write_of_its_end_is_finished_by_the_next(j
 
 @pytest.mark.parametrize("n", [1, 2, 5, 8, 14, 18, 19, 20, 21, 22, 23, 24, 25])
 def test_a_day_that_dies_at_any_write_is_finished_by_the_next_run(begun, n):
-    """Two writes make the snapshot, five the findings, ten the candidate; then come records, evidence, verdict, release and outcome."""
+    """Two writes make the snapshot, five the findings, ten the candidate; then come records, reports, release and outcome."""
     begun.deliver(3)
     dying = replace(begun.place, store=DyingStore(begun.place.store, n, after=n % 2 == 0))
     before = champion(begun.place.store, LIVE)

@@ -48,6 +48,11 @@ def beside(key: str, name: str) -> str:
     return f"{key.rpartition('/')[0]}/{name}"
 
 
+def release(release_id: str) -> str:
+    """The folder of a release: its files, its manifests, its signatures."""
+    return f"{RELEASES}{release_id}/"
+
+
 def release_file(release_id: str, file: FileRef) -> str:
     """The key of a file that a manifest lists."""
     path = PurePosixPath(file.name)
@@ -76,7 +81,7 @@ def signature(release_id: str, manifest_sha256: Digest, key_id: Digest) -> str:
 
 
 def signatures(release_id: str) -> str:
-    return f"{RELEASES}{release_id}/signatures/"
+    return f"{release(release_id)}signatures/"
 
 
 def published(key: str) -> str | None:
@@ -129,6 +134,16 @@ def outcome(lane: str, span: date) -> str:
 def outcome_span(key: str) -> date:
     """The span of an outcome's key."""
     return date.fromisoformat(PurePosixPath(key).stem)
+
+
+def lanes() -> str:
+    return "lanes/"
+
+
+def lane_of(key: str) -> str | None:
+    """The lane, if this is the key of its champion pointer."""
+    path = PurePosixPath(key)
+    return path.parent.name if key == champion(path.parent.name) else None
 
 
 def diagnosis(settings_digest: Digest) -> str:

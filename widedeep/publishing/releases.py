@@ -111,13 +111,18 @@ def publish(store: ObjectStore, candidate: Candidate, verdict: Verdict, signer: 
             f"{candidate.release_id}: got a verdict 'reject', wanted 'promote' or 'hold': rejected candidates stay staged."
         )
     staged = load_manifest(store, candidate.release_id, published=False, expected_sha256=candidate.manifest_sha256)
-    save_evidence(store, candidate.release_id, f"{DECISION}{verdict.content_digest()[:16]}", verdict)
+    save_evidence(store, candidate.release_id, decision_name(verdict), verdict)
     if signer:
         sign(store, staged, signer)
     # The manifest goes last: readers take its presence for completeness.
     store.create(layout.manifest(candidate.release_id), staged.to_bytes())
     load_manifest(store, candidate.release_id, published=True, expected_sha256=candidate.manifest_sha256)
     return _release(store, staged)
+
+
+def decision_name(verdict: Verdict) -> str:
+    """The name of a verdict that was acted on, as evidence."""
+    return f"{DECISION}{verdict.content_digest()[:16]}"
 
 
 def check_bound(verdict: Verdict, release_id: str, manifest_sha256: Digest) -> None:

@@ -44,9 +44,8 @@ def sign(store: ObjectStore, manifest: Manifest, signer: Signer) -> None:
         SignatureError: another one stands under this key's id. It stays.
     """
     signed = signer.key.sign(authenticated(PAYLOAD_TYPE, manifest.to_bytes()))
-    signature = Signature(key_id=signer.key_id, ed25519=base64.b64encode(signed).decode())
     key = layout.signature(manifest.release_id, manifest.content_digest(), signer.key_id)
-    if not store.create(key, signature.to_bytes()):
+    if not store.create(key, _stored(signer.key_id, signed)):
         check_signature(store, manifest, Trust({signer.key_id: signer.key.public_key()}, required=True))
 
 
@@ -74,9 +73,16 @@ def _fits(store: ObjectStore, manifest: Manifest, accepted: Digest, public: Ed25
     try:
         signed = base64.b64decode(Signature.from_bytes(blob.data).ed25519, validate=True)
         public.verify(signed, authenticated(PAYLOAD_TYPE, manifest.to_bytes()))
+        fits = _stored(accepted, signed) == blob.data  # base64 and JSON have more than one spelling
     except (InvalidSignature, IntegrityError, ValueError):
+        fits = False
+    if not fits:
         raise SignatureError(
             f"{store.url}/{key}: got a signature that does not fit the manifest, wanted that of key {accepted[:16]}. "
             "Nothing was loaded. Somebody changed it; restore it from a copy, and find out who."
-        ) from None
+        )
     return True
+
+
+def _stored(key_id: Digest, signed: bytes) -> bytes:
+    return Signature(key_id=key_id, ed25519=base64.b64encode(signed).decode()).to_bytes()

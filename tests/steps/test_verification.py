@@ -1,0 +1,239 @@
+"""`widedeep verify`: no byte of a release changes unnoticed, and all that is wrong is told at once."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from widedeep.artifacts import Part, Verdict, canonical_json
+from widedeep.config import Settings
+from widedeep.data.contract import load_contract
+from widedeep.errors import UsageError
+from widedeep.publishing import layout, releases
+from widedeep.publishing.memory import MemoryStore
+from widedeep.steps import Workplace
+from widedeep.steps.verification import Verification, chosen, verify
+
+KEPT = Path(__file__).parents[1] / "formats" / "1"  # two small releases, a parent and its child
+
+
+def quiet(_read: int, _files: int) -> None:
+    pass
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workplace:
+    store, root = MemoryStore(), KEPT / "store"
+    store.objects = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    given_ = Settings(store="s3://kept", contract=KEPT / "contract.yaml", verify_keys=KEPT / "keys.pub", require_signature=True)
+    now = datetime(2026, 4, 1, tzinfo=UTC)
+    return Workplace(store, load_contract(given_.contract), tmp_path, given_, {}, "test", lambda: now)
+
+
+@pytest.fixture
+def parent(place: Workplace) -> str:
+    return releases.releases(place.store)[0].release_id
+
+
+@pytest.fixture
+def child(place: Workplace) -> str:
+    return releases.releases(place.store)[1].release_id
+
+
+def file_of(place: Workplace, release_id: str, name: str) -> str:
+    manifest = releases.load_manifest(place.store, release_id, published=False)
+    return layout.release_file(release_id, next(file for file in manifest.files if file.name == name))
+
+
+def key_of(place: Workplace, prefix: str) -> str:
+    return next(place.store.keys(prefix))
+
+
+def seen(found: Verification, name: str) -> str:
+    return next(check.seen for check in found.checks if check.name == name)
+
+
+def test_a_sound_release_has_no_problem_and_all_of_it_was_looked_at(place: Workplace, parent: str, child: str) -> None:
+    read = []
+    found = verify(place, child, lambda done, files: read.append((done, files)))
+    assert found.problems == ()
+    assert [check.name for check in found.checks] == ["manifest", "files", "model", "parents", "evidence", "data", "signature"]
+    assert seen(found, "parents") == f"1 read, up to the bootstrap {parent}"
+    assert seen(found, "evidence") == "1 decision, 1 dry-run, 1 published, 1 trained, 1 verdict"
+    assert [done for done, _ in read] == list(range(read[0][1]))
+    assert "sound" in found.told().plain
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@given(data=st.data())
+def test_no_byte_of_a_release_its_decision_or_its_parent_changes_unnoticed(
+    place: Workplace, parent: str, child: str, data: st.DataObject
+) -> None:
+    covered = [
+        *place.store.keys(layout.release(child)),
+        *place.store.keys(layout.evidence(child, releases.DECISION).removesuffix(".json")),
+        layout.manifest(parent),
+    ]
+    key = data.draw(st.sampled_from(covered))
+    good = place.store.objects[key]
+    i, other = data.draw(st.integers(0, len(good) - 1)), data.draw(st.integers(1, 255))
+    place.store.objects[key] = data.draw(
+        st.sampled_from([good[:i], good[:i] + bytes([good[i] ^ other]) + good[i + 1 :], good + b" "])
+    )
+    assert verify(place, child, quiet).problems, key
+    del place.store.objects[key]
+    assert verify(place, child, quiet).problems, key
+    place.store.objects[key] = good
+
+
+def rebound(place: Workplace, child: str, **changed: object) -> None:
+    """Write the child's decision anew, under the name that fits what it says."""
+    key = key_of(place, layout.evidence(child, releases.DECISION).removesuffix(".json"))
+    verdict = Verdict.from_bytes(place.store.objects.pop(key)).model_copy(update=changed)
+    releases.save_evidence(place.store, child, releases.decision_name(verdict), verdict)
+
+
+def about_another(place: Workplace, parent: str, child: str) -> None:
+    rebound(place, child, candidate_manifest_sha256="1" * 64)
+
+
+def with_another_champion(place: Workplace, parent: str, child: str) -> None:
+    rebound(place, child, champion_manifest_sha256="1" * 64)
+
+
+def on_learnt_rows(place: Workplace, parent: str, child: str) -> None:
+    learnt = releases.load_manifest(place.store, parent, published=True).lineage.learnt[0]
+    rebound(place, child, holdout=(Part(**learnt.model_dump()),))
+
+
+def changed_in_place(place: Workplace, parent: str, child: str) -> None:
+    key = key_of(place, layout.evidence(child, releases.DECISION).removesuffix(".json"))
+    place.store.objects[key] = canonical_json({**json.loads(place.store.objects[key]), "reasons": ["bribed"]})
+
+
+def dry_run_of_another(place: Workplace, parent: str, child: str) -> None:
+    key = key_of(place, f"evidence/{child}/dry-run")
+    place.store.objects[key] = canonical_json({**json.loads(place.store.objects[key]), "release_id": parent})
+
+
+def undecided(place: Workplace, parent: str, child: str) -> None:
+    del place.store.objects[key_of(place, layout.evidence(child, releases.DECISION).removesuffix(".json"))]
+
+
+def without_parent(place: Workplace, parent: str, child: str) -> None:
+    del place.store.objects[layout.manifest(parent)]
+
+
+def unsigned(place: Workplace, parent: str, child: str) -> None:
+    del place.store.objects[key_of(place, layout.signatures(child))]
+
+
+def other_rows(place: Workplace, parent: str, child: str) -> None:
+    key = "spans/2026-03-03/v1.json"
+    place.store.objects[key] = canonical_json({**json.loads(place.store.objects[key]), "digest": "1" * 64})
+
+
+def other_candidate(place: Workplace, parent: str, child: str) -> None:
+    key = layout.candidate(child)
+    place.store.objects[key] = canonical_json({**json.loads(place.store.objects[key]), "files": []})
+
+
+def damaged_file(place: Workplace, parent: str, child: str) -> None:
+    place.store.objects[file_of(place, child, "weights.safetensors")] += b"!"
+
+
+def lost_file(place: Workplace, parent: str, child: str) -> None:
+    del place.store.objects[file_of(place, child, "values.parquet")]
+
+
+DAMAGES = {
+    about_another: r"decision-\w+.json: is about r-\w+ with manifest 1111",
+    with_another_champion: r"decision-\w+.json: compares with a champion that is not there as it was: .* wanted 1111",
+    on_learnt_rows: r"decision-\w+.json: was reached on rows that r-\w+ had learnt",
+    changed_in_place: r"decision-\w+.json: was changed; the name of what it says would be decision-",
+    dry_run_of_another: r"dry-run-[\w-]+.json: is about r-",
+    undecided: r"no decision stands below evidence/r-",
+    without_parent: r"manifest.json: missing",
+    unsigned: r"got no signature by an accepted key",
+    other_rows: r"span 2026-03-03 v1: has rows 1111",
+    other_candidate: r"its manifest is not the one that was judged",
+    damaged_file: r"weights.safetensors: got \d+ bytes",
+    lost_file: r"values.parquet: missing",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_what_is_wrong_is_told_in_words(place: Workplace, parent: str, child: str, damage: Callable[..., None]) -> None:
+    damage(place, parent, child)
+    problems = verify(place, child, quiet).problems
+    assert any(re.search(DAMAGES[damage], problem) for problem in problems), problems
+
+
+def test_all_that_is_wrong_is_told_at_once(place: Workplace, parent: str, child: str) -> None:
+    damages = (damaged_file, lost_file, other_candidate, dry_run_of_another, undecided, unsigned, other_rows)
+    for damage in damages:
+        damage(place, parent, child)
+    found = verify(place, child, quiet)
+    text = "\n".join(found.problems)
+    assert not [damage for damage in damages if not re.search(DAMAGES[damage], text)]
+    assert f"{len(damages)} problem(s)" in found.told().plain
+    assert seen(found, "model") == "not loaded, since a file is damaged"
+
+
+def test_files_that_do_not_make_a_model_are_told(place: Workplace, parent: str, child: str) -> None:
+    """Every file is as the manifest says, but one is of another model: such a release was staged so."""
+    files = releases.load_manifest(place.store, child, published=False).files
+    swapped = {"weights.safetensors": file_of(place, parent, "weights.safetensors")}
+    folder = place.folder()
+    for file in files:
+        key = swapped.get(file.name, file_of(place, child, file.name))
+        (folder / file.name).write_bytes(place.store.objects[key])
+    lineage = releases.load_manifest(place.store, child, published=False).lineage.model_copy(update={"seed": 99})
+    other = releases.stage(place.store, folder, lineage, ())
+    model = next(check for check in verify(place, other.release_id, quiet).checks if check.name == "model")
+    assert "has shape" in model.problems[0]
+
+
+def test_a_candidate_that_was_never_published_is_told_so(place: Workplace, child: str) -> None:
+    del place.store.objects[layout.manifest(child)]
+    assert verify(place, child, quiet).problems == (
+        f"memory://store/{layout.manifest(child)}: missing. `widedeep releases` lists what is published.",
+    )
+
+
+def test_what_a_crashed_writer_left_is_counted_and_no_problem(place: Workplace, child: str) -> None:
+    place.store.objects[f"{layout.release(child)}0123456789abcdef.weights.safetensors"] = b"half"
+    found = verify(place, child, quiet)
+    assert found.problems == ()
+    assert "1 more that the manifest does not name" in seen(found, "files")
+
+
+def test_rows_that_are_kept_no_more_are_no_problem(place: Workplace, child: str) -> None:
+    del place.store.objects["spans/2026-03-03/v1.json"]
+    found = verify(place, child, quiet)
+    assert found.problems == ()
+    assert seen(found, "data") == "1 parts learnt, of 1 the snapshot is kept no more"
+
+
+def test_of_many_releases_each_parent_is_read_once(place: Workplace, parent: str, child: str) -> None:
+    sound: set[str] = set()
+    assert chosen(place, None) == tuple(sorted([parent, child]))
+    assert [verify(place, each, quiet, sound).problems for each in (child, parent, child)] == [(), (), ()]
+    assert sound == {parent}
+
+
+def test_a_release_is_found_by_how_its_id_begins(place: Workplace, parent: str, child: str) -> None:
+    assert chosen(place, child[:6]) == (child,)
+    with pytest.raises(UsageError, match=rf"got 2 releases whose ids start so, wanted one: it may be .*{parent}"):
+        chosen(place, "r-")
+    mistyped = child[:-1] + ("0" if child[-1] != "0" else "1")
+    with pytest.raises(UsageError, match=f"got 0 releases .* the nearest are {child}"):
+        chosen(place, mistyped)
+    place.store.objects.clear()
+    with pytest.raises(UsageError, match="there is none yet"):
+        chosen(place, child)

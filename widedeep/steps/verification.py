@@ -1,0 +1,191 @@
+"""A release read again, all of it: what can be checked is not believed, and all that is wrong is told at once.
+
+What it looks at: the manifest and its id, every byte of every file, that the files make a model, the parents up to the bootstrap,
+that the evidence is about these bytes, the data that were learnt, and the signature.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.text import Text
+
+from widedeep.artifacts import Manifest, ReleaseId, Value
+from widedeep.errors import IntegrityError, SignatureError, UsageError
+from widedeep.publishing import layout, releases, snapshots
+from widedeep.publishing.keys import Trust, load_trust
+from widedeep.publishing.signing import check_signature
+from widedeep.publishing.store import ObjectStore
+from widedeep.steps.evidence import UNREADABLE, check_evidence
+from widedeep.steps.workplace import Workplace
+
+
+class Check(Value):
+    """One thing that was looked at: what was seen, and what is wrong with it."""
+
+    name: str
+    seen: str
+    problems: tuple[str, ...] = ()
+
+
+class Verification(Value):
+    """What was found in one release. Without `problems` it is sound."""
+
+    release_id: ReleaseId
+    checks: tuple[Check, ...]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        return tuple(problem for check in self.checks for problem in check.problems)
+
+    def told(self) -> Text:
+        """A line for each check, and below it what is wrong."""
+        text = Text(f"{self.release_id}: {'sound' if not self.problems else f'{len(self.problems)} problem(s)'}", style="bold")
+        for check in self.checks:
+            text.append(f"\n  {'wrong' if check.problems else 'ok':5} ", style="red" if check.problems else "green")
+            text.append(f"{check.name}: {check.seen}", style="not bold")
+            text.append("".join(f"\n        {problem}" for problem in check.problems), style="not bold red")
+        return text
+
+
+def chosen(place: Workplace, release: str | None) -> tuple[str, ...]:
+    """The one release whose id starts so; None: all published ones, even those whose manifest can't be read.
+
+    Raises:
+        UsageError: there is none, or more than one.
+    """
+    if release is not None:
+        return (releases.find_release(place.store, release),)
+    return tuple(release_id for key in place.store.keys(layout.RELEASES) if (release_id := layout.published(key)))
+
+
+def verify(place: Workplace, release_id: str, on_file: Callable[[int, int], None], sound: set[str] | None = None) -> Verification:
+    """Check one release, whatever is wrong with it.
+
+    `on_file(files read, files in all)` hears of each. Parents up to one of `sound` are walked and added to it: who verifies
+    many releases does not walk the same chain for each.
+
+    Raises:
+        StoreUnavailableError, StoreAccessError, DiskFullError: it can't be told.
+    """
+    store = place.store
+    manifest, first = _manifest(store, release_id)
+    if manifest is None:
+        return Verification(release_id=release_id, checks=(first,))
+    told, problems = check_evidence(store, manifest)
+    folder = place.folder()
+    files = _files(store, manifest, folder, on_file)
+    checks = (
+        first,
+        files,
+        _bundle(folder, files),
+        _parents(store, manifest, set() if sound is None else sound),
+        Check(name="evidence", seen=told, problems=tuple(problems)),
+        _data(store, manifest),
+        _signature(store, manifest, load_trust(place.settings)),
+    )
+    return Verification(release_id=release_id, checks=checks)
+
+
+def _manifest(store: ObjectStore, release_id: str) -> tuple[Manifest | None, Check]:
+    """The published manifest or, if that can't be read, the staged one: they should be the same."""
+    found: list[Manifest] = []
+    problems: list[str] = []
+    for published in (True, False):
+        try:
+            found.append(releases.load_manifest(store, release_id, published=published))
+        except UNREADABLE as error:
+            problems.append(str(error))
+    if len({manifest.content_digest() for manifest in found}) > 1:
+        problems.append(f"{release_id}: its manifest is not the one that was judged, {layout.candidate(release_id)}.")
+    seen = f"format {found[0].format}, span {found[0].lineage.span}, the id follows from its lineage" if found else "unreadable"
+    return (found[0] if found else None), Check(name="manifest", seen=seen, problems=tuple(problems))
+
+
+def _files(store: ObjectStore, manifest: Manifest, folder: Path, on_file: Callable[[int, int], None]) -> Check:
+    problems: list[str] = []
+    for read, file in enumerate(manifest.files):
+        on_file(read, len(manifest.files))
+        try:
+            releases.download(store, manifest, folder, {file.name})
+        except IntegrityError as error:
+            problems.append(str(error))
+    size_bytes = sum(file.size_bytes for file in manifest.files)
+    seen = f"{len(manifest.files)} read again, {size_bytes:,} bytes{_strays(store, manifest)}"
+    return Check(name="files", seen=seen, problems=tuple(problems))
+
+
+def _strays(store: ObjectStore, manifest: Manifest) -> str:
+    """What a crashed writer of other bytes has left there. No reader sees it."""
+    named = {layout.release_file(manifest.release_id, file) for file in manifest.files}
+    named |= {layout.candidate(manifest.release_id), layout.manifest(manifest.release_id)}
+    signatures = layout.signatures(manifest.release_id)
+    found = store.keys(layout.release(manifest.release_id))
+    strays = sum(key not in named and not key.startswith(signatures) for key in found)
+    return f"; {strays} more that the manifest does not name" if strays else ""
+
+
+def _bundle(folder: Path, files: Check) -> Check:
+    from widedeep.model.bundle import load_bundle
+
+    if files.problems:
+        return Check(name="model", seen="not loaded, since a file is damaged")
+    try:
+        bundle = load_bundle(folder, optimizer=True)
+    except IntegrityError as error:
+        return Check(name="model", seen="does not load", problems=(str(error),))
+    sizes = len(bundle.vocabularies.values), len(bundle.vocabularies.crosses)
+    return Check(name="model", seen=f"loads, with {sizes[0]:,} values and {sizes[1]:,} crosses")
+
+
+def _parents(store: ObjectStore, manifest: Manifest, sound: set[str]) -> Check:
+    walked: list[str] = []
+    problems: list[str] = []
+    while manifest.lineage.parent and manifest.lineage.parent not in sound:
+        try:
+            parent = releases.load_manifest(store, manifest.lineage.parent, published=True)
+        except UNREADABLE as error:
+            problems.append(str(error))
+            break
+        problems += _misfits(manifest, parent)
+        walked.append(parent.release_id)
+        manifest = parent
+    if not problems:
+        sound.update(walked)
+    end = f"the bootstrap {manifest.release_id}" if manifest.lineage.parent is None else f"{manifest.lineage.parent}"
+    return Check(name="parents", seen=f"{len(walked)} read, up to {end}", problems=tuple(problems))
+
+
+def _misfits(child: Manifest, parent: Manifest) -> Iterator[str]:
+    if parent.lineage.span >= child.lineage.span:
+        yield f"{child.release_id}: its parent {parent.release_id} is of span {parent.lineage.span}, wanted an earlier one."
+    if child.inherited != (*parent.inherited, *parent.lineage.learnt):
+        yield f"{child.release_id}: what it says it inherited is not what {parent.release_id} had learnt."
+
+
+def _data(store: ObjectStore, manifest: Manifest) -> Check:
+    problems: list[str] = []
+    gone = 0
+    for part in manifest.lineage.learnt:
+        try:
+            snapshot = snapshots.version(store, part.span, part.version)
+        except UsageError:
+            gone += 1
+            continue
+        if snapshot.digest != part.digest:
+            problems.append(
+                f"span {part.span} v{part.version}: has rows {snapshot.digest[:16]}…, wanted those learnt, {part.digest[:16]}…."
+            )
+    seen = f"{len(manifest.lineage.learnt)} parts learnt{f', of {gone} the snapshot is kept no more' if gone else ''}"
+    return Check(name="data", seen=seen, problems=tuple(problems))
+
+
+def _signature(store: ObjectStore, manifest: Manifest, trust: Trust) -> Check:
+    standing = len(list(store.keys(layout.signatures(manifest.release_id))))
+    try:
+        accepted = check_signature(store, manifest, trust)
+    except SignatureError as error:
+        return Check(name="signature", seen=f"{standing} there", problems=(str(error),))
+    if accepted:
+        return Check(name="signature", seen=f"by {', '.join(key[:16] for key in accepted)}")
+    unknown = f"{standing} there, by none of {len(trust.keys)} accepted keys (WIDEDEEP_VERIFY_KEYS)"
+    return Check(name="signature", seen=unknown if standing else "none, and none is required")
