@@ -76,6 +76,12 @@ def test_every_trial_of_ours_is_a_valid_contract_with_its_settings() -> None:
         assert changed.crosses[0].min_count == settings["cross_min_count"]
 
 
+def test_a_job_may_give_columns_other_roles() -> None:
+    changed = varied(load_contract(CONTRACT), {"roles": {"hour": "numeric", "zip_prefix": None}})
+    assert "hour" in changed.with_role("numeric")
+    assert "zip_prefix" not in changed.with_role("categorical")
+
+
 def side() -> ModuleType:
     """The peers' common file, which is not part of a package: it runs in environments without ours."""
     path = Path(package.__file__).parent / "peers" / "side.py"

@@ -2,8 +2,7 @@
 
     python -m benchmarks.quality.progressive.ours SAMPLE CONTRACT JOBS.jsonl
 
-Settings that a job leaves out are the contract's; `more_crosses` are added to its crosses, `unread` columns lose their role.
-`passes` and `forget` are what a chain never does: learn a week several times, and drop AdaGrad's state after each week.
+Settings that a job leaves out are the contract's; `roles` gives columns other roles than the contract does.
 """
 
 from __future__ import annotations
@@ -12,16 +11,15 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
+from benchmarks.quality.progressive.history import contract_with_history
 from benchmarks.quality.progressive.weeks import HISTORY, tables
 from widedeep.artifacts import Part
 from widedeep.data.contract import Contract, load_contract
@@ -33,7 +31,7 @@ Spans = Sequence[tuple[date, pa.Table]]
 
 
 def main() -> None:
-    spans, contract = tables(Path(sys.argv[1])), load_contract(Path(sys.argv[2]))
+    spans, contract = tables(Path(sys.argv[1])), contract_with_history(load_contract(Path(sys.argv[2])))
     for line in Path(sys.argv[3]).read_text().splitlines():
         job = json.loads(line)
         if not Path(job["out"]).exists():
@@ -51,7 +49,6 @@ def varied(contract: Contract, settings: dict[str, Any]) -> Contract:
     homes = {
         **{name: (model, name) for name in ("embedding", "hidden", "parts")},
         "batch": (training, "batch_size"),
-        "precision": (training, "precision"),
         **{name: (training["ftrl"], name) for name in ("alpha", "l1", "l2", "beta")},
         **{name: (training["adagrad"], name) for name in ("learning_rate", "embedding_learning_rate")},
         "cross_min_count": (plain["crosses"][0], "min_count"),
@@ -59,39 +56,26 @@ def varied(contract: Contract, settings: dict[str, Any]) -> Contract:
     for name in settings.keys() & homes:
         home, key = homes[name]
         home[key] = settings[name]
-    plain["crosses"] += settings.get("more_crosses", [])
-    for name in settings.get("unread", []):
-        plain["columns"][name]["role"] = None
+    for name, role in settings.get("roles", {}).items():
+        plain["columns"][name]["role"] = role
     return Contract.model_validate(plain)
 
 
 def progressive(spans: Spans, contract: Contract, job: dict[str, Any]) -> NDArray[np.float64]:
     """(B,) scores, NaN where no prediction was asked for."""
-    passes, forget = job["settings"].get("passes", 1), job["settings"].get("forget", False)
-    bundle = _learnt(None, spans[:HISTORY], contract, job["seed"], passes)
+    bundle = _learnt(None, spans[:HISTORY], contract, job["seed"])
     scores = [np.full(rows.num_rows, np.nan) for _, rows in spans]
     for week in range(HISTORY, job["last"]):
         span, rows = spans[week]
         scores[week] = score_rows(bundle, rows, contract)
         if week + 1 < job["last"]:
-            parent = _without_state(bundle) if forget else bundle
-            bundle = _learnt(parent, [(span, rows)], contract, job["seed"], passes)
+            bundle = _learnt(bundle, [(span, rows)], contract, job["seed"])
     return np.concatenate(scores)
 
 
-def _learnt(parent: Bundle | None, spans: Spans, contract: Contract, seed: int, passes: int) -> Bundle:
+def _learnt(parent: Bundle | None, spans: Spans, contract: Contract, seed: int) -> Bundle:
     parts = [(Part(span=span, version=1, digest="0" * 64, part="train"), rows) for span, rows in spans]
-    for _ in range(passes):
-        parent, _ = train_candidate(parent, parts, contract, seed, lambda *_: None)
-    assert parent is not None
-    return parent
-
-
-def _without_state(bundle: Bundle) -> Bundle:
-    """AdaGrad forgets how far it has come. FTRL's z and n are the wide weights themselves and stay."""
-    state = bundle.optimizer or {}
-    fresh = {name: torch.zeros_like(t) if name.endswith(".accumulator") else t for name, t in state.items()}
-    return replace(bundle, optimizer=fresh)
+    return train_candidate(parent, parts, contract, seed, lambda *_: None)[0]
 
 
 if __name__ == "__main__":

@@ -37,12 +37,13 @@ _PEER: Space = {
 SPACES: dict[str, Space] = {
     "ours": {
         **_SHAPE,
-        "learning_rate": Range(3e-4, 1e-2),
-        "embedding_learning_rate": Range(1e-2, 3e-1),
-        "alpha": Range(3e-3, 1e-1),
-        "l1": Range(1e-2, 3.0),
-        "l2": Range(0.3, 30.0),
-        "cross_min_count": (2, 3, 5, 10),
+        "hidden": ([128, 64], [256, 128], [512, 256], [1024, 512]),
+        "learning_rate": Range(5e-4, 6e-3),
+        "embedding_learning_rate": Range(1e-2, 1e-1),
+        "alpha": Range(3e-3, 3e-2),
+        "l1": Range(1e-2, 1.0),
+        "l2": Range(1.0, 30.0),
+        "cross_min_count": (2, 3, 5),
     },
     "plain-torch": {**_PEER, "wide_learning_rate": Range(1e-4, 1e-2), "l2": Range(1e-7, 1e-3)},
     "pytorch-widedeep": {

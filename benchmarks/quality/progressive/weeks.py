@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from benchmarks.quality.progressive.history import with_history
 from widedeep.data import movielens
 from widedeep.data.contract import Contract
 from widedeep.features.bags import Bag
@@ -33,8 +34,8 @@ HISTORY = 8  # weeks that are learnt before the first one is predicted
 
 
 def tables(sample: Path) -> list[tuple[date, pa.Table]]:
-    """The 31 weekly spans."""
-    return list(movielens.deliveries(sample, FIRST_SPAN))
+    """The 31 weekly spans, with their users' and items' history."""
+    return with_history(list(movielens.deliveries(sample, FIRST_SPAN)))
 
 
 def export(spans: Sequence[tuple[date, pa.Table]], contract: Contract, path: Path) -> None:
@@ -61,7 +62,7 @@ def arrays(spans: Sequence[tuple[date, pa.Table]], contract: Contract) -> dict[s
     return {
         "week": np.repeat(np.arange(len(spans)), [rows.num_rows for _, rows in spans]),
         "label": labels(table, contract),
-        "user": keys[contract.user].bag.flat,
+        "user": table[contract.user].combine_chunks().dictionary_encode().indices.to_numpy(),
         "cat": cat,
         "cat_sizes": cat.max(axis=0),
         "cat_names": np.array(features.categorical),
