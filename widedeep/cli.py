@@ -129,9 +129,11 @@ def releases(as_json: AsJson = False) -> None:
 def verify(
     release: Annotated[str | None, typer.Argument(help="A release's id, or how it begins.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that is published.")] = False,
+    sign: Annotated[bool, typer.Option("--sign", help="Sign what is sound with this environment's key.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Read a release again, every byte of it, and tell all that is wrong with it; then the exit status is 1."""
+    from widedeep.publishing.keys import load_signer
     from widedeep.steps.verification import chosen
     from widedeep.steps.verification import verify as check
 
@@ -140,9 +142,12 @@ def verify(
     sound: set[str] = set()
     found = []
     with _workplace() as place:
+        signer = load_signer(place.settings) if sign else None
+        if sign and signer is None:
+            raise UsageError("verify --sign: there is no key to sign with. Set WIDEDEEP_SIGNING_KEY_FILE.")
         for each in chosen(place, release):
             with _counted(f"verify {each}") as on_file:
-                found.append(check(place, each, on_file, sound))
+                found.append(check(place, each, on_file, sound, signer))
             if not as_json:
                 out.print(found[-1].told(), highlight=False)
     if as_json:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from widedeep.publishing.s3 import S3Store
 
@@ -114,6 +116,69 @@ def test_rank_serves_a_user_whom_nobody_knows_and_says_so(published):
     assert result.returncode == 0
     assert "is in no learnt span" in result.stderr
     assert result.stdout.count("Product") == 3
+
+
+def test_a_served_score_leads_to_its_lineage(published):
+    customer = shop_span(FIRST)["customer"][0].as_py()
+    ranking = json.loads(done(published, "rank", "--user", customer, "--top", "1", "--json"))
+    assert ranking["release_id"] in done(published, "rank", "--user", customer, "--top", "1")
+    history = json.loads(done(published, "lineage", ranking["release_id"], "--json"))
+    assert history["published"]
+    assert {record["deed"] for record in history["records"]} == {"trained", "published"}
+    tree = done(published, "lineage", ranking["release_id"][:9])
+    for told in (
+        ranking["release_id"],
+        "training rows of its own span",
+        "dry run: 32 rows reproduced",
+        "verdict: promote",
+        "by move",
+    ):
+        assert told in tree
+
+
+def test_an_unknown_release_is_told_with_the_nearest_known(published):
+    champion = json.loads(done(published, "champion", "--json"))["release_id"]
+    message = refused(published, "lineage", champion[:-1] + ("0" if champion[-1] != "0" else "1"))
+    assert "the nearest are" in message
+    assert champion in message
+
+
+def test_what_is_published_is_verified_and_what_is_damaged_ends_with_1(published):
+    assert "sound" in done(published, "verify", "--all")
+    champion = json.loads(done(published, "champion", "--json"))["release_id"]
+    damaged = copied_without(published, "weights.safetensors", champion)
+    result = widedeep(damaged, "verify", champion[:9], "--json")
+    assert result.returncode == 1
+    problems = {check["name"]: check["problems"] for check in json.loads(result.stdout)["checks"] if check["problems"]}
+    assert "weights.safetensors: missing" in problems.pop("files")[0]
+    assert not problems
+    assert "1 problem(s)" in widedeep(damaged, "verify", champion).stdout
+    assert "wanted either a release or --all" in refused(published, "verify")
+
+
+def test_an_unsigned_champion_does_not_serve_where_a_signature_is_required_until_it_is_signed(published, tmp_path):
+    key = Ed25519PrivateKey.generate()
+    (tmp_path / "keys.pub").write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    (tmp_path / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    champion = json.loads(done(published, "champion", "--json"))["release_id"]
+    server = {**published, "WIDEDEEP_VERIFY_KEYS": str(tmp_path / "keys.pub"), "WIDEDEEP_REQUIRE_SIGNATURE": "true"}
+    assert f"`widedeep verify {champion} --sign`" in refused(server, "rank", "--user", "nobody")
+    assert "no key to sign with" in refused(published, "verify", "--all", "--sign")
+    done({**server, "WIDEDEEP_SIGNING_KEY_FILE": str(tmp_path / "key.pem")}, "verify", champion, "--sign")
+    assert champion in done(server, "rank", "--user", "nobody")
+
+
+def copied_without(environment, name, release):
+    """The settings of another store that holds the same, but for one file of a release."""
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in environment.items():
+            patch.setenv(variable, value)
+        store = S3Store(environment["WIDEDEEP_STORE"], environment["WIDEDEEP_S3_ENDPOINT"])
+        copy = S3Store("s3://widedeep/cli-damaged", environment["WIDEDEEP_S3_ENDPOINT"])
+        for key in store.keys(""):
+            if not (release in key and key.endswith(name)):
+                copy.create(key, store.get(key).data)
+    return {**environment, "WIDEDEEP_STORE": copy.url}
 
 
 def test_help_answers_without_any_setting():

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from widedeep.config import Settings
 from widedeep.data.contract import load_contract
 from widedeep.errors import UsageError
 from widedeep.publishing import layout, releases
+from widedeep.publishing.keys import Signer
 from widedeep.publishing.memory import MemoryStore
 from widedeep.steps import Workplace
 from widedeep.steps.verification import Verification, chosen, verify
@@ -82,13 +84,14 @@ def test_no_byte_of_a_release_its_decision_or_its_parent_changes_unnoticed(
     key = data.draw(st.sampled_from(covered))
     good = place.store.objects[key]
     i, other = data.draw(st.integers(0, len(good) - 1)), data.draw(st.integers(1, 255))
-    place.store.objects[key] = data.draw(
-        st.sampled_from([good[:i], good[:i] + bytes([good[i] ^ other]) + good[i + 1 :], good + b" "])
-    )
-    assert verify(place, child, quiet).problems, key
-    del place.store.objects[key]
-    assert verify(place, child, quiet).problems, key
-    place.store.objects[key] = good
+    changed = [good[:i], good[:i] + bytes([good[i] ^ other]) + good[i + 1 :], good + b" "]
+    try:
+        place.store.objects[key] = data.draw(st.sampled_from(changed))
+        assert verify(place, child, quiet).problems, key
+        del place.store.objects[key]
+        assert verify(place, child, quiet).problems, key
+    finally:
+        place.store.objects[key] = good
 
 
 def rebound(place: Workplace, child: str, **changed: object) -> None:
@@ -155,7 +158,7 @@ DAMAGES = {
     about_another: r"decision-\w+.json: is about r-\w+ with manifest 1111",
     with_another_champion: r"decision-\w+.json: compares with a champion that is not there as it was: .* wanted 1111",
     on_learnt_rows: r"decision-\w+.json: was reached on rows that r-\w+ had learnt",
-    changed_in_place: r"decision-\w+.json: was changed; the name of what it says would be decision-",
+    changed_in_place: r"decision-\w+.json: was changed; its name says that its SHA-256 begins with",
     dry_run_of_another: r"dry-run-[\w-]+.json: is about r-",
     undecided: r"no decision stands below evidence/r-",
     without_parent: r"manifest.json: missing",
@@ -183,6 +186,17 @@ def test_all_that_is_wrong_is_told_at_once(place: Workplace, parent: str, child:
     assert not [damage for damage in damages if not re.search(DAMAGES[damage], text)]
     assert f"{len(damages)} problem(s)" in found.told().plain
     assert seen(found, "model") == "not loaded, since a file is damaged"
+
+
+def test_a_sound_release_is_signed_anew_and_a_damaged_one_is_not(place: Workplace, parent: str, child: str) -> None:
+    key = Signer(Ed25519PrivateKey.from_private_bytes(bytes(32)))
+    assert verify(place, child, quiet, signer=key).problems == ()
+    damaged_file(place, parent, child)
+    other = Signer(Ed25519PrivateKey.from_private_bytes(bytes(31) + b"1"))
+    assert verify(place, child, quiet, signer=other).problems
+    signatures = list(place.store.keys(layout.signatures(child)))
+    assert any(key.key_id[:16] in signature for signature in signatures)
+    assert not any(other.key_id[:16] in signature for signature in signatures)
 
 
 def test_files_that_do_not_make_a_model_are_told(place: Workplace, parent: str, child: str) -> None:

@@ -60,7 +60,7 @@ def check_signature(store: ObjectStore, manifest: Manifest, trust: Trust) -> tup
         accepted = ", ".join(each[:16] for each in sorted(trust.keys))
         raise SignatureError(
             f"{store.url}/{layout.manifest(manifest.release_id)}: got no signature by an accepted key, wanted one by {accepted}. "
-            "Nothing was loaded. Publish it where one of these keys signs, or add the key that did sign to WIDEDEEP_VERIFY_KEYS."
+            f"Nothing was loaded. `widedeep verify {manifest.release_id} --sign` signs it where such a key is."
         )
     return tuple(found)
 

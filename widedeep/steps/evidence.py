@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from widedeep.artifacts import DryRunReport, Manifest, Verdict
+from widedeep.artifacts import DryRunReport, Manifest, Verdict, sha256
 from widedeep.errors import FormatError, IntegrityError
 from widedeep.publishing import layout, releases
 from widedeep.publishing.store import ObjectStore
@@ -25,12 +25,12 @@ def check_evidence(store: ObjectStore, manifest: Manifest) -> tuple[str, list[st
     problems: list[str] = []
     kinds: list[str] = []
     for key in store.keys(layout.evidences(manifest.release_id)):
-        name = layout.evidence_name(key)
-        kinds.append(re.sub(r"(-[0-9a-f]{16})+$", "", name))
-        if kinds[-1] in EVIDENCE:
+        kinds.append(re.sub(r"(-[0-9a-f]{16})+$", "", layout.evidence_name(key)))
+        blob = store.get(key)
+        if blob and kinds[-1] in EVIDENCE:
+            problems += _changed(f"{store.url}/{key}", blob.data)
             try:
-                value = releases.load_evidence(store, manifest.release_id, name, EVIDENCE[kinds[-1]])
-                problems += _unbound(store, manifest, key, value)
+                problems += _unbound(store, manifest, key, EVIDENCE[kinds[-1]].from_bytes(blob.data, f"{store.url}/{key}"))
             except UNREADABLE as error:
                 problems.append(str(error))
     if "decision" not in kinds:
@@ -39,22 +39,26 @@ def check_evidence(store: ObjectStore, manifest: Manifest) -> tuple[str, list[st
     return told or "none", problems
 
 
-def _unbound(store: ObjectStore, manifest: Manifest, key: str, value: Verdict | DryRunReport | Record | None) -> Iterator[str]:
+def _changed(where: str, data: bytes) -> Iterator[str]:
+    """A decision is stored under the digest of its bytes."""
+    name = layout.evidence_name(where)
+    if name.startswith(releases.DECISION) and not sha256(data).startswith(name.removeprefix(releases.DECISION)):
+        yield f"{where}: was changed; its name says that its SHA-256 begins with {name.removeprefix(releases.DECISION)}."
+
+
+def _unbound(store: ObjectStore, manifest: Manifest, key: str, value: Verdict | DryRunReport | Record) -> Iterator[str]:
     """What ties a piece of evidence to something else than these bytes."""
     wanted = (manifest.release_id, manifest.content_digest())
     if isinstance(value, Verdict):
         yield from _unfair(store, manifest, key, value)
         got = (value.candidate, value.candidate_manifest_sha256)
     else:
-        got = (value.release_id, value.manifest_sha256) if value else wanted
+        got = (value.release_id, value.manifest_sha256)
     if got != wanted:
         yield f"{store.url}/{key}: is about {got[0]} with manifest {got[1][:16]}…, wanted {wanted[0]} with {wanted[1][:16]}…."
 
 
 def _unfair(store: ObjectStore, manifest: Manifest, key: str, verdict: Verdict) -> Iterator[str]:
-    name = layout.evidence_name(key)
-    if name.startswith(releases.DECISION) and name != releases.decision_name(verdict):
-        yield f"{store.url}/{key}: was changed; the name of what it says would be {releases.decision_name(verdict)}."
     if any((part.span, part.digest, part.part) in manifest.seen() for part in verdict.holdout):
         yield f"{store.url}/{key}: was reached on rows that {manifest.release_id} had learnt."
     try:

@@ -12,8 +12,8 @@ from rich.text import Text
 from widedeep.artifacts import Manifest, ReleaseId, Value
 from widedeep.errors import IntegrityError, SignatureError, UsageError
 from widedeep.publishing import layout, releases, snapshots
-from widedeep.publishing.keys import Trust, load_trust
-from widedeep.publishing.signing import check_signature
+from widedeep.publishing.keys import Signer, Trust, load_trust
+from widedeep.publishing.signing import check_signature, sign
 from widedeep.publishing.store import ObjectStore
 from widedeep.steps.evidence import UNREADABLE, check_evidence
 from widedeep.steps.workplace import Workplace
@@ -58,11 +58,18 @@ def chosen(place: Workplace, release: str | None) -> tuple[str, ...]:
     return tuple(release_id for key in place.store.keys(layout.RELEASES) if (release_id := layout.published(key)))
 
 
-def verify(place: Workplace, release_id: str, on_file: Callable[[int, int], None], sound: set[str] | None = None) -> Verification:
+def verify(
+    place: Workplace,
+    release_id: str,
+    on_file: Callable[[int, int], None],
+    sound: set[str] | None = None,
+    signer: Signer | None = None,
+) -> Verification:
     """Check one release, whatever is wrong with it.
 
     `on_file(files read, files in all)` hears of each. Parents up to one of `sound` are walked and added to it: who verifies
-    many releases does not walk the same chain for each.
+    many releases does not walk the same chain for each. With a `signer`, a release with no problem is signed before its signature
+    is looked at: one from before there was a key, or from before the present one.
 
     Raises:
         StoreUnavailableError, StoreAccessError, DiskFullError: it can't be told.
@@ -74,16 +81,18 @@ def verify(place: Workplace, release_id: str, on_file: Callable[[int, int], None
     told, problems = check_evidence(store, manifest)
     folder = place.folder()
     files = _files(store, manifest, folder, on_file)
-    checks = (
+    checks = [
         first,
         files,
         _bundle(folder, files),
         _parents(store, manifest, set() if sound is None else sound),
         Check(name="evidence", seen=told, problems=tuple(problems)),
         _data(store, manifest),
-        _signature(store, manifest, load_trust(place.settings)),
-    )
-    return Verification(release_id=release_id, checks=checks)
+    ]
+    if signer and not any(check.problems for check in checks):
+        sign(store, manifest, signer)
+    checks.append(_signature(store, manifest, load_trust(place.settings)))
+    return Verification(release_id=release_id, checks=tuple(checks))
 
 
 def _manifest(store: ObjectStore, release_id: str) -> tuple[Manifest | None, Check]:
