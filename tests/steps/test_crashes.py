@@ -90,10 +90,9 @@ def test_a_cleared_task_of_a_settled_day_does_nothing(begun):
     assert list(begun.place.store.keys("")) == before
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("n", range(1, 10))
-def test_a_bootstrap_that_dies_at_any_write_of_its_end_is_finished_by_the_next(judged_history, n, after):
-    """Its end: two records, the dry run's report, the decision, the manifest, the pointer, and the outcomes of three spans."""
+@pytest.mark.parametrize(("n", "after"), [(3, True), (6, True), (8, False)])
+def test_a_bootstrap_that_dies_near_its_end_is_finished_by_the_next(judged_history, n, after):
+    """On the real server, with a real rehearsal: after its report, after the move of the pointer, before the last outcome."""
     dying = replace(judged_history.place, store=DyingStore(judged_history.place.store, n, after=after))
     with pytest.raises(StoreUnavailableError, match="the machine stopped"):
         bootstrap(dying, judged_history.day(0), judged_history.day(2))
@@ -111,9 +110,9 @@ def test_a_bootstrap_that_dies_at_any_write_of_its_end_is_finished_by_the_next(j
     assert len(releases.releases(judged_history.place.store)) == 1
 
 
-@pytest.mark.parametrize("n", [1, 2, 5, 8, 14, 18, 19, 20, 21, 22, 23, 24, 25])
-def test_a_day_that_dies_at_any_write_is_finished_by_the_next_run(begun, n):
-    """Two writes make the snapshot, five the findings, ten the candidate; then come records, reports, release and outcome."""
+@pytest.mark.parametrize("n", [2, 14, 22])
+def test_a_day_that_dies_at_a_write_is_finished_by_the_next_run(begun, n):
+    """On the real server, with a real rehearsal. Two writes make the snapshot, five the findings, ten the candidate."""
     begun.deliver(3)
     dying = replace(begun.place, store=DyingStore(begun.place.store, n, after=n % 2 == 0))
     before = champion(begun.place.store, LIVE)
