@@ -61,7 +61,7 @@ def test_the_tree_reads_like_the_story(store: MemoryStore, parent: str, child: s
         "float32 on AVX2, 1 thread(s), engine compiled",
         "torch 2.13.0",
         "published 2026-03-04 12:00 UTC by somebody",
-        f"{parent} of span 2026-03-02, the first of its chain",
+        f"{parent} of span 2026-03-02",
         "verdict: promote",
         "promoted in lane live",
         "champion of lane live, by move 2 (promote), 2026-03-04 12:00 UTC, somebody: better",
@@ -73,7 +73,7 @@ def test_the_first_of_a_chain_tells_who_replaced_it(store: MemoryStore, parent: 
     history = trace(store, parent)
     assert history.parents == ()
     assert [move.release_id for move in history.moves] == [parent, child]
-    assert "none: it is the first of its chain" in read(history)
+    assert "nobody before: that is the first of its chain" in read(history)
     assert f"champion of lane live no more: {child} is, by move 2 (promote)" in read(history)
 
 
@@ -106,6 +106,13 @@ def test_a_missing_parent_is_told_by_its_key(store: MemoryStore, parent: str, ch
     del store.objects[layout.manifest(parent)]
     with pytest.raises(IntegrityError, match=layout.manifest(parent)):
         trace(store, child)
+
+
+def test_a_pruned_parent_is_told_and_the_story_ends_there(store: MemoryStore, parent: str, child: str) -> None:
+    for key in list(store.keys(layout.release(parent))):
+        del store.objects[key]
+    assert trace(store, child).parents == ()
+    assert f"{parent}, which was pruned" in read(trace(store, child))
 
 
 def test_as_json_it_holds_no_more_than_it_says(store: MemoryStore, child: str) -> None:

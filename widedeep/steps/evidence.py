@@ -7,6 +7,7 @@ from widedeep.artifacts import DryRunReport, Manifest, Verdict, sha256
 from widedeep.errors import FormatError, IntegrityError
 from widedeep.publishing import layout, releases
 from widedeep.publishing.store import ObjectStore
+from widedeep.steps.ancestry import named_release
 from widedeep.steps.records import Record
 
 EVIDENCE: dict[str, type[Verdict | DryRunReport | Record]] = {
@@ -62,7 +63,9 @@ def _unfair(store: ObjectStore, manifest: Manifest, key: str, verdict: Verdict) 
     if any((part.span, part.digest, part.part) in manifest.seen() for part in verdict.holdout):
         yield f"{store.url}/{key}: was reached on rows that {manifest.release_id} had learnt."
     try:
-        if verdict.champion:
-            releases.load_manifest(store, verdict.champion, published=True, expected_sha256=verdict.champion_manifest_sha256)
+        champion = named_release(store, verdict.champion) if verdict.champion else None
     except UNREADABLE as error:
-        yield f"{store.url}/{key}: compares with a champion that is not there as it was: {error}"
+        yield f"{store.url}/{key}: compares with a champion that can't be read: {error}"
+        return
+    if champion and champion.content_digest() != verdict.champion_manifest_sha256:
+        yield f"{store.url}/{key}: compares with other bytes of {champion.release_id} than are there."

@@ -22,23 +22,26 @@ from widedeep.artifacts import (
 from widedeep.publishing import layout, releases
 from widedeep.publishing.pointer import moves
 from widedeep.publishing.store import ObjectStore
+from widedeep.steps.ancestry import parents
 from widedeep.steps.records import Record
 
 V = TypeVar("V", bound=Value)
 
 
 class Ancestor(Value):
-    """An earlier release in the line of parents."""
+    """An earlier release in the line of parents; `parent` is its own."""
 
     release_id: ReleaseId
     span: date
+    parent: ReleaseId | None
 
 
 class History(Value):
     """Where a release comes from and what became of it.
 
     `pending` are the parts that it learnt beside its own span's rows: training rows that were left over, and held-out rows whose
-    time in the gate's pool had passed. `parents` go back to the bootstrap. `moves` are those of any lane that led to this release
+    time in the gate's pool had passed. `parents` go back to the bootstrap, or to where
+    they were pruned. `moves` are those of any lane that led to this release
     or away from it, each lane's oldest first.
     """
 
@@ -66,6 +69,7 @@ def trace(store: ObjectStore, release_id: str) -> History:
     """
     published = store.get(layout.manifest(release_id)) is not None
     manifest = releases.load_manifest(store, release_id, published=published)
+    line = [*parents(store, manifest)]
     lanes = [lane for key in store.keys(layout.lanes()) if (lane := layout.lane_of(key))]
     verdicts = [*_evidence(store, release_id, "verdict-", Verdict), *_evidence(store, release_id, releases.DECISION, Verdict)]
     return History(
@@ -77,7 +81,7 @@ def trace(store: ObjectStore, release_id: str) -> History:
         lineage=manifest.lineage,
         pending=tuple(p for p in manifest.lineage.learnt if p.span != manifest.lineage.span),
         inherited=manifest.inherited,
-        parents=tuple(_parents(store, manifest)),
+        parents=tuple(Ancestor(release_id=m.release_id, span=m.lineage.span, parent=m.lineage.parent) for m in line),
         records=tuple(sorted(_records(store, release_id), key=lambda record: record.at)),
         dry_runs=tuple(_evidence(store, release_id, "dry-run-", DryRunReport)),
         verdicts=tuple({verdict.content_digest(): verdict for verdict in verdicts}.values()),
@@ -96,12 +100,6 @@ def _evidence(store: ObjectStore, release_id: str, start: str, kind: type[V]) ->
 def _records(store: ObjectStore, release_id: str) -> Iterator[Record]:
     yield from _evidence(store, release_id, "trained", Record)
     yield from _evidence(store, release_id, "published", Record)
-
-
-def _parents(store: ObjectStore, manifest: Manifest) -> Iterator[Ancestor]:
-    while manifest.lineage.parent:
-        manifest = releases.load_manifest(store, manifest.lineage.parent, published=True)
-        yield Ancestor(release_id=manifest.release_id, span=manifest.lineage.span)
 
 
 def _outcomes(store: ObjectStore, lane: str, manifest: Manifest) -> Iterator[Outcome]:

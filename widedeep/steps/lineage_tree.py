@@ -69,10 +69,9 @@ def _record(record: Record) -> str:
 
 def _parents(history: History) -> Iterable[str]:
     for ancestor in history.parents:
-        bootstrap = ", the first of its chain" if ancestor == history.parents[-1] else ""
-        yield f"{ancestor.release_id} of span {ancestor.span}{bootstrap}"
-    if not history.parents:
-        yield "none: it is the first of its chain"
+        yield f"{ancestor.release_id} of span {ancestor.span}"
+    before = history.parents[-1].parent if history.parents else history.lineage.parent
+    yield f"{before}, which was pruned" if before else "nobody before: that is the first of its chain"
 
 
 def _dry_run(report: DryRunReport) -> str:

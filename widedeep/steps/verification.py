@@ -15,6 +15,7 @@ from widedeep.publishing import layout, releases, snapshots
 from widedeep.publishing.keys import Signer, Trust, load_trust
 from widedeep.publishing.signing import check_signature, sign
 from widedeep.publishing.store import ObjectStore
+from widedeep.steps.ancestry import parents
 from widedeep.steps.evidence import UNREADABLE, check_evidence
 from widedeep.steps.workplace import Workplace
 
@@ -149,18 +150,20 @@ def _bundle(folder: Path, files: Check) -> Check:
 def _parents(store: ObjectStore, manifest: Manifest, sound: set[str]) -> Check:
     walked: list[str] = []
     problems: list[str] = []
-    while manifest.lineage.parent and manifest.lineage.parent not in sound:
-        try:
-            parent = releases.load_manifest(store, manifest.lineage.parent, published=True)
-        except UNREADABLE as error:
-            problems.append(str(error))
-            break
-        problems += _misfits(manifest, parent)
-        walked.append(parent.release_id)
-        manifest = parent
+    last = manifest
+    try:
+        for parent in parents(store, manifest):
+            problems += _misfits(last, parent)
+            walked.append(parent.release_id)
+            last = parent
+            if parent.release_id in sound:
+                break
+    except UNREADABLE as error:
+        problems.append(str(error))
+    pruned = last.lineage.parent and not problems and last.release_id not in sound
     if not problems:
         sound.update(walked)
-    end = f"the bootstrap {manifest.release_id}" if manifest.lineage.parent is None else f"{manifest.lineage.parent}"
+    end = f"{last.lineage.parent}, which was pruned" if pruned else last.release_id
     return Check(name="parents", seen=f"{len(walked)} read, up to {end}", problems=tuple(problems))
 
 
