@@ -7,14 +7,17 @@ from typing import TypeVar
 
 import pyarrow as pa
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from widedeep.artifacts import LIVE, Candidate, Outcome, Release, Verdict
 from widedeep.errors import StoreUnavailableError
 from widedeep.publishing import lanes, layout
+from widedeep.publishing.keys import Signer, Trust
 from widedeep.publishing.memory import MemoryStore
 from widedeep.publishing.moves import Because, promote
 from widedeep.publishing.pointer import champion
 from widedeep.publishing.releases import download, load_manifest, publish, releases
+from widedeep.publishing.signing import check_signature
 from widedeep.publishing.snapshots import load_rows, save_snapshot, versions
 
 T = TypeVar("T")
@@ -24,6 +27,7 @@ RunDay = Callable[[MemoryStore, date, datetime], Release]
 
 YESTERDAY, TODAY = date(2026, 1, 5), date(2026, 1, 6)
 NOW = datetime(2026, 1, 7, tzinfo=UTC)
+SIGNER = Signer(Ed25519PrivateKey.from_private_bytes(bytes(32)))
 ROWS = pa.table({"user": ["a", "b"], "n": [1, 2]})
 
 
@@ -66,7 +70,7 @@ def run_day(staged: Staged, verdict_on: VerdictOn, tmp_path: Path) -> RunDay:
         before = load_manifest(store, parent, published=True) if parent else None
         candidate = staged(store, span, parent)
         verdict = verdict_on(candidate, before)
-        release = publish(store, candidate, verdict)
+        release = publish(store, candidate, verdict, SIGNER)
         promote(store, LIVE, release, verdict, Because(now, "test", "better"))
         outcome = Outcome(
             lane=LIVE, span=span, result="promoted", reasons=(), snapshot=snapshot, settled_at=now, settled_by="test"
@@ -142,4 +146,5 @@ def test_readers_see_no_release_before_all_of_it_is_there(before: dict[str, byte
         for release in releases(store):
             manifest = load_manifest(store, release.release_id, published=True)
             download(store, manifest, tmp_path / f"{when}-{n}")
+            assert check_signature(store, manifest, Trust({SIGNER.key_id: SIGNER.key.public_key()}, required=True))
             assert release.decision == "promote"
