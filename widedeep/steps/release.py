@@ -30,8 +30,9 @@ def publish(place: Workplace, progress: Progress) -> Progress:
     if verdict.decision == "reject":
         log.info("%s: %s is not published: the gate rejects it", progress.span, candidate.release_id)
         return progress
+    signer = load_signer(place.settings)
     record(place, "published", candidate)
-    release = releases.publish(place.store, candidate, verdict, load_signer(place.settings))
+    release = releases.publish(place.store, candidate, verdict, signer)
     withheld = _promote(place, progress, release, verdict) if verdict.decision == "promote" else None
     if verdict.decision == "hold" or withheld:
         log.info("%s: %s is published unpromoted; the champion stays", progress.span, release.release_id)
