@@ -31,33 +31,64 @@ class Seaweed:
     environment: dict[str, str]
 
 
+class Weed:
+    """One real S3 server on free ports of 127.0.0.1, which can be killed and comes back on the same ports with the same data."""
+
+    def __init__(self) -> None:
+        self._folder = Path(mkdtemp(prefix="weed-"))  # short: socket paths are limited to 107 bytes
+        self._ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
+        self._signing_key = uuid.uuid4().hex
+        self.seaweed = Seaweed(f"http://127.0.0.1:{self._ports['s3.port']}", _credentials(self._folder))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        environment = os.environ | self.seaweed.environment | dict.fromkeys(SIGNING_KEYS, self._signing_key)
+        with (self._folder / "weed.log").open("ab") as log:
+            self._process = subprocess.Popen(_command(self._folder, self._ports), env=environment, stdout=log, stderr=log)
+        _wait(self.seaweed, self._process, self._folder / "weed.log")
+
+    def kill(self) -> None:
+        """As the kernel does it: kill -9."""
+        assert self._process
+        self._process.kill()
+        self._process.wait(timeout=30)
+
+    def remove(self) -> None:
+        if self._process and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(timeout=30)
+        shutil.rmtree(self._folder)
+        # weed puts this socket into /tmp whatever it is told, and leaves it there.
+        Path(f"/tmp/seaweedfs-admin-grpc-{self._ports['admin.port.grpc']}.sock").unlink(missing_ok=True)
+
+
 @pytest.fixture(scope="session")
 def seaweedfs() -> Iterator[Seaweed]:
-    """One real S3 server for the whole session, on free ports of 127.0.0.1."""
-    folder = Path(mkdtemp(prefix="weed-"))  # short: socket paths are limited to 107 bytes
-    ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
-    server = Seaweed(f"http://127.0.0.1:{ports['s3.port']}", _credentials(folder))
-    environment = os.environ | server.environment | dict.fromkeys(SIGNING_KEYS, uuid.uuid4().hex)
-    with (folder / "weed.log").open("wb") as log:
-        process = subprocess.Popen(_command(folder, ports), env=environment, stdout=log, stderr=log)
+    """One real S3 server for the whole session."""
+    weed = Weed()
     try:
-        _wait(server, process, folder / "weed.log")
-        yield server
+        weed.start()
+        yield weed.seaweed
     finally:
-        process.terminate()
-        process.wait(timeout=30)
-        shutil.rmtree(folder)
-        # weed puts this socket into /tmp whatever it is told, and leaves it there.
-        Path(f"/tmp/seaweedfs-admin-grpc-{ports['admin.port.grpc']}.sock").unlink(missing_ok=True)
+        weed.remove()
+
+
+@pytest.fixture
+def mortal_weed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Weed]:
+    """A server of the test's own, to be killed; the AWS settings of this process point at it."""
+    weed = Weed()
+    try:
+        weed.start()
+        _point_at(weed.seaweed, monkeypatch)
+        yield weed
+    finally:
+        weed.remove()
 
 
 @pytest.fixture
 def s3_endpoint(seaweedfs: Seaweed, monkeypatch: pytest.MonkeyPatch) -> str:
     """The server's address, with the AWS settings of this process (and of those that it starts) pointing at it."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    for name, value in seaweedfs.environment.items():
-        monkeypatch.setenv(name, value)
+    _point_at(seaweedfs, monkeypatch)
     return seaweedfs.endpoint
 
 
@@ -65,6 +96,13 @@ def s3_endpoint(seaweedfs: Seaweed, monkeypatch: pytest.MonkeyPatch) -> str:
 def s3_store(s3_endpoint: str) -> S3Store:
     """An empty store on the real server."""
     return S3Store(f"s3://widedeep/{uuid.uuid4().hex}", s3_endpoint)
+
+
+def _point_at(server: Seaweed, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
 
 
 def _credentials(folder: Path) -> dict[str, str]:

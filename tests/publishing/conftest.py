@@ -1,8 +1,16 @@
 """Small, valid values to publish: a candidate takes no training to make here."""
 
-from collections.abc import Callable
+import socket
+import ssl
+import struct
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from threading import Thread
+from typing import Literal
 
 import pytest
 
@@ -79,3 +87,93 @@ def outcome_of() -> Callable[..., Outcome]:
         )
 
     return outcome_of
+
+
+@dataclass
+class Fault:
+    """What happens on a connection once `after_bytes` have passed in one direction (`up`: to the server)."""
+
+    how: Literal["cut", "reset", "delay"]
+    direction: Literal["up", "down"]
+    after_bytes: int
+    connections: int = 1_000_000
+    """How many connections suffer before the line is mended."""
+
+
+class TcpProxy:
+    """A line to the server that delays, cuts or resets connections as it is told, and can speak TLS to clients."""
+
+    def __init__(self, upstream_port: int, tls: ssl.SSLContext | None = None) -> None:
+        self._upstream = ("127.0.0.1", upstream_port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._tls = tls
+        self.fault: Fault | None = None
+        self.suffered = 0
+        Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def endpoint(self) -> str:
+        return f"http{'s' * bool(self._tls)}://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:  # closed
+                return
+            Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with suppress(OSError):
+            client = self._tls.wrap_socket(client, server_side=True) if self._tls else client
+            server = socket.create_connection(self._upstream)
+            Thread(target=self._pump, args=(client, server, "up"), daemon=True).start()
+            self._pump(server, client, "down")
+
+    def _pump(self, source: socket.socket, sink: socket.socket, direction: str) -> None:
+        passed = 0
+        with suppress(OSError):
+            while data := source.recv(1 << 16):
+                fault = self.fault
+                if fault and direction == fault.direction and passed + len(data) > fault.after_bytes:
+                    if fault.how != "delay":
+                        sink.sendall(data[: max(0, fault.after_bytes - passed)])
+                        self._break(source, sink, fault)
+                        return
+                    time.sleep(0.02)
+                sink.sendall(data)
+                passed += len(data)
+            sink.shutdown(socket.SHUT_WR)
+
+    def _break(self, source: socket.socket, sink: socket.socket, fault: Fault) -> None:
+        self.suffered += 1
+        if self.suffered >= fault.connections:
+            self.fault = None
+        for end in (source, sink):
+            if fault.how == "reset":
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            with suppress(OSError):  # wakes the other direction, which would keep the connection open
+                end.shutdown(socket.SHUT_RD if fault.how == "reset" else socket.SHUT_RDWR)
+            end.close()
+
+
+@pytest.fixture
+def fault() -> type[Fault]:
+    return Fault
+
+
+@pytest.fixture
+def proxy(s3_endpoint: str) -> Iterator[Callable[..., TcpProxy]]:
+    """Lay a line to the real server."""
+    lines: list[TcpProxy] = []
+
+    def lay(tls: ssl.SSLContext | None = None) -> TcpProxy:
+        lines.append(TcpProxy(int(s3_endpoint.rsplit(":", 1)[1]), tls))
+        return lines[-1]
+
+    yield lay
+    for line in lines:
+        line.close()

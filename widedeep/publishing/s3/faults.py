@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import botocore.exceptions as refusals
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
 
 from widedeep.errors import StoreAccessError, StoreUnavailableError
 
@@ -22,11 +23,15 @@ TRY_AGAIN = {
     "XAmzContentSHA256Mismatch",
     "NoSuchUpload",
     "PreconditionFailed",
+    "404",
 }
 """Refusals of this one request, not of the caller: too busy, too slow, a body damaged on its way, parts that were cleared away,
-an object that was replaced while it was read."""
+an object that was replaced while it was read, an answer that broke off before it said what is not there."""
 
 CLOCK = {"RequestTimeTooSkewed", "RequestExpired"}
+
+NO_ANSWER = (BotoCoreError, ResponseParserError, HTTPError)
+"""An answer that breaks off within its body comes through botocore as urllib3 raised it."""
 
 CREDENTIALS = (
     refusals.NoCredentialsError,
@@ -50,7 +55,7 @@ def explained(where: str, bucket: str, what: str) -> Iterator[None]:
             f"{where}: {what}: got no credentials ({type(error).__name__}), wanted an access key and its secret. "
             "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; `make shell` sets those of the local store."
         ) from error
-    except (BotoCoreError, ResponseParserError) as error:
+    except NO_ANSWER as error:
         raise StoreUnavailableError(
             f"{where}: {what}: got no usable answer ({type(error).__name__}). "
             "Start the store (`make local-airflow` starts the local one) or mend WIDEDEEP_S3_ENDPOINT, then run again."

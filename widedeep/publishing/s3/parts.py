@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from widedeep.publishing.s3.connection import TRIES
+from widedeep.publishing.s3.faults import NO_ANSWER
 from widedeep.publishing.transfer import HashedFile, ahead
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def send(client: "S3Client", target: Target, path: Path, file: HashedFile, argum
         parts = list(ahead(calls, THREADS))
         client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
     except BaseException:
-        with suppress(ClientError, BotoCoreError):
+        with suppress(ClientError, *NO_ANSWER):
             client.abort_multipart_upload(**upload)
         raise
 
@@ -74,7 +75,7 @@ def _receive_part(client: "S3Client", target: Target, etag: str, first: int, las
         answer = client.get_object(**target, IfMatch=etag, Range=f"bytes={first}-{last}")
         try:
             return answer["Body"].read()
-        except BotoCoreError:
+        except NO_ANSWER:
             if not left:
                 raise
     raise AssertionError("unreachable")
