@@ -149,7 +149,7 @@ def verify(
             with _counted(f"verify {each}") as on_file:
                 found.append(check(place, each, on_file, sound, signer))
             if not as_json:
-                out.print(found[-1].told(), highlight=False)
+                out.print(found[-1].told(), highlight=False, soft_wrap=True)
     if as_json:
         _print_json(found if everything else found[0])
     if any(each.problems for each in found):

@@ -21,11 +21,16 @@ from widedeep.steps.workplace import Workplace
 
 
 class Check(Value):
-    """One thing that was looked at: what was seen, and what is wrong with it."""
+    """One thing that was looked at: what was seen, and what is wrong with it. Not `done` is what could not be looked at."""
 
     name: str
     seen: str
     problems: tuple[str, ...] = ()
+    done: bool = True
+
+    @property
+    def result(self) -> str:
+        return "wrong" if self.problems else "ok" if self.done else "left"
 
 
 class Verification(Value):
@@ -42,7 +47,7 @@ class Verification(Value):
         """A line for each check, and below it what is wrong."""
         text = Text(f"{self.release_id}: {'sound' if not self.problems else f'{len(self.problems)} problem(s)'}", style="bold")
         for check in self.checks:
-            text.append(f"\n  {'wrong' if check.problems else 'ok':5} ", style="red" if check.problems else "green")
+            text.append(f"\n  {check.result:5} ", style={"wrong": "red", "ok": "green"}.get(check.result, "yellow"))
             text.append(f"{check.name}: {check.seen}", style="not bold")
             text.append("".join(f"\n        {problem}" for problem in check.problems), style="not bold red")
         return text
@@ -138,7 +143,7 @@ def _bundle(folder: Path, files: Check) -> Check:
     from widedeep.model.bundle import load_bundle
 
     if files.problems:
-        return Check(name="model", seen="not loaded, since a file is damaged")
+        return Check(name="model", seen="not loaded, since a file is damaged", done=False)
     try:
         bundle = load_bundle(folder, optimizer=True)
     except IntegrityError as error:
