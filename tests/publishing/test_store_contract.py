@@ -1,5 +1,7 @@
 """One contract for both stores. `S3Store` keeps it on a real SeaweedFS server."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -113,6 +115,27 @@ def test_of_ten_racing_swaps_exactly_one_wins_and_its_bytes_stand(store: ObjectS
         won = race(attempt)
         assert sum(won) == 1
         assert store.get(key).data == b"%d" % won.index(True)
+
+
+def test_of_ten_racing_processes_exactly_one_wins_and_its_bytes_stand(s3_store: S3Store, s3_endpoint: str) -> None:
+    etag = s3_store.swap("pointer", b"before", None)
+    command = [sys.executable, str(Path(__file__).with_name("rival.py")), s3_store.url, s3_endpoint]
+    rivals = [
+        subprocess.Popen([*command, f"{rival}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        for rival in range(RIVALS)
+    ]
+    try:
+        assert [rival.stdout.readline().strip() for rival in rivals] == ["ready"] * RIVALS
+        for order in ("create made/once", f"swap pointer {etag}"):
+            for rival in rivals:
+                rival.stdin.write(f"{order}\n")
+            won = [rival.stdout.readline().strip() for rival in rivals]
+            assert sorted(won) == ["0"] * (RIVALS - 1) + ["1"]
+            assert s3_store.get(order.split()[1]).data == b"%d" % won.index("1")
+    finally:
+        for rival in rivals:
+            rival.kill()
+            rival.communicate()
 
 
 def test_keys_are_those_below_a_prefix_in_lexicographic_order(store: ObjectStore) -> None:
