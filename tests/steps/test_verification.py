@@ -146,6 +146,11 @@ def other_candidate(place: Workplace, parent: str, child: str) -> None:
     place.store.objects[key] = canonical_json({**json.loads(place.store.objects[key]), "files": []})
 
 
+def other_inheritance(place: Workplace, parent: str, child: str) -> None:
+    for key in (layout.candidate(child), layout.manifest(child)):
+        place.store.objects[key] = canonical_json({**json.loads(place.store.objects[key]), "inherited": []})
+
+
 def damaged_file(place: Workplace, parent: str, child: str) -> None:
     place.store.objects[file_of(place, child, "weights.safetensors")] += b"!"
 
@@ -165,6 +170,7 @@ DAMAGES = {
     unsigned: r"got no signature by an accepted key",
     other_rows: r"span 2026-03-03 v1: has rows 1111",
     other_candidate: r"its manifest is not the one that was judged",
+    other_inheritance: r"what it says it inherited is not what r-\w+ had learnt",
     damaged_file: r"weights.safetensors: got \d+ bytes",
     lost_file: r"values.parquet: missing",
 }
@@ -211,6 +217,16 @@ def test_files_that_do_not_make_a_model_are_told(place: Workplace, parent: str, 
     other = releases.stage(place.store, folder, lineage, ())
     model = next(check for check in verify(place, other.release_id, quiet).checks if check.name == "model")
     assert "has shape" in model.problems[0]
+
+
+def test_a_parent_of_a_later_span_is_told(place: Workplace, child: str) -> None:
+    manifest = releases.load_manifest(place.store, child, published=True)
+    folder = place.folder()
+    releases.download(place.store, manifest, folder)
+    lineage = manifest.lineage.model_copy(update={"parent": child})
+    later = releases.stage(place.store, folder, lineage, (*manifest.inherited, *manifest.lineage.learnt))
+    problems = verify(place, later.release_id, quiet).problems
+    assert f"{later.release_id}: its parent {child} is of span 2026-03-03, wanted an earlier one." in problems
 
 
 def test_a_candidate_that_was_never_published_is_told_so(place: Workplace, child: str) -> None:
