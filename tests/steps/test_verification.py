@@ -263,6 +263,7 @@ def test_of_many_releases_each_parent_is_read_once(place: Workplace, parent: str
     assert chosen(place, None) == tuple(sorted([parent, child]))
     assert [verify(place, each, quiet, sound).problems for each in (child, parent, child)] == [(), (), ()]
     assert sound == {parent}
+    assert list(place.scratch.iterdir()) == []
 
 
 def test_a_release_is_found_by_how_its_id_begins(place: Workplace, parent: str, child: str) -> None:

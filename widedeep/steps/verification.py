@@ -6,6 +6,7 @@ that the evidence is about these bytes, the data that were learnt, and the signa
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.text import Text
 
@@ -85,12 +86,13 @@ def verify(
     if manifest is None:
         return Verification(release_id=release_id, checks=(first,))
     told, problems = check_evidence(store, manifest)
-    folder = place.folder()
-    files = _files(store, manifest, folder, on_file)
+    with TemporaryDirectory(dir=place.scratch) as folder:  # room for one release, however many are verified
+        files = _files(store, manifest, Path(folder), on_file)
+        model = _bundle(Path(folder), files)
     checks = [
         first,
         files,
-        _bundle(folder, files),
+        model,
         _parents(store, manifest, set() if sound is None else sound),
         Check(name="evidence", seen=told, problems=tuple(problems)),
         _data(store, manifest),
