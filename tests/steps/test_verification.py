@@ -243,11 +243,12 @@ def test_what_a_crashed_writer_left_is_counted_and_no_problem(place: Workplace, 
     assert "1 more that the manifest does not name" in seen(found, "files")
 
 
-def test_rows_that_are_kept_no_more_are_no_problem(place: Workplace, child: str) -> None:
-    del place.store.objects["spans/2026-03-03/v1.json"]
+@pytest.mark.parametrize("gone", ["spans/2026-03-03/", "snapshots/2026-03-03/"])
+def test_rows_that_are_kept_no_more_are_no_problem(place: Workplace, child: str, gone: str) -> None:
+    del place.store.objects[key_of(place, gone)]
     found = verify(place, child, quiet)
     assert found.problems == ()
-    assert seen(found, "data") == "1 parts learnt, of 1 the snapshot is kept no more"
+    assert seen(found, "data") == "1 parts learnt, of 1 the rows are kept no more"
 
 
 def test_a_pruned_parent_is_no_problem(place: Workplace, parent: str, child: str) -> None:

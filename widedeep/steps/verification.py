@@ -190,11 +190,12 @@ def _data(store: ObjectStore, manifest: Manifest) -> Check:
         except UsageError:
             gone += 1
             continue
+        gone += not any(True for _ in store.keys(snapshot.file.name))
         if snapshot.digest != part.digest:
             problems.append(
                 f"span {part.span} v{part.version}: has rows {snapshot.digest[:16]}…, wanted those learnt, {part.digest[:16]}…."
             )
-    seen = f"{len(manifest.lineage.learnt)} parts learnt{f', of {gone} the snapshot is kept no more' if gone else ''}"
+    seen = f"{len(manifest.lineage.learnt)} parts learnt{f', of {gone} the rows are kept no more' if gone else ''}"
     return Check(name="data", seen=seen, problems=tuple(problems))
 
 
