@@ -134,7 +134,7 @@ def verify(
 ) -> None:
     """Read a release again, every byte of it, and tell all that is wrong with it; then the exit status is 1."""
     from widedeep.publishing.keys import load_signer
-    from widedeep.steps.verification import chosen
+    from widedeep.steps.named import find_release, published_ids
     from widedeep.steps.verification import verify as check
 
     if (release is None) != everything:
@@ -145,7 +145,7 @@ def verify(
         signer = load_signer(place.settings) if sign else None
         if sign and signer is None:
             raise UsageError("verify --sign: there is no key to sign with. Set WIDEDEEP_SIGNING_KEY_FILE.")
-        for each in chosen(place, release):
+        for each in (find_release(place.store, release),) if release is not None else published_ids(place.store):
             with _counted(f"verify {each}") as on_file:
                 found.append(check(place, each, on_file, sound, signer))
             if not as_json:
@@ -159,9 +159,9 @@ def verify(
 @app.command()
 def lineage(release: Annotated[str, typer.Argument(help="Its id, or how it begins.")], as_json: AsJson = False) -> None:
     """What data, code, parents and decision made a release, and who did what with it."""
-    from widedeep.publishing.releases import find_release
     from widedeep.steps.lineage import trace
     from widedeep.steps.lineage_tree import tree_of
+    from widedeep.steps.named import find_release
 
     with _workplace() as place:
         history = trace(place.store, find_release(place.store, release))

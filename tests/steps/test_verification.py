@@ -19,7 +19,8 @@ from widedeep.publishing import layout, releases
 from widedeep.publishing.keys import Signer
 from widedeep.publishing.memory import MemoryStore
 from widedeep.steps import Workplace
-from widedeep.steps.verification import Verification, chosen, verify
+from widedeep.steps.named import find_release, published_ids
+from widedeep.steps.verification import Verification, verify
 
 KEPT = Path(__file__).parents[1] / "formats" / "1"  # two small releases, a parent and its child
 
@@ -261,19 +262,19 @@ def test_a_pruned_parent_is_no_problem(place: Workplace, parent: str, child: str
 
 def test_of_many_releases_each_parent_is_read_once(place: Workplace, parent: str, child: str) -> None:
     sound: set[str] = set()
-    assert chosen(place, None) == tuple(sorted([parent, child]))
+    assert published_ids(place.store) == tuple(sorted([parent, child]))
     assert [verify(place, each, quiet, sound).problems for each in (child, parent, child)] == [(), (), ()]
     assert sound == {parent}
     assert list(place.scratch.iterdir()) == []
 
 
 def test_a_release_is_found_by_how_its_id_begins(place: Workplace, parent: str, child: str) -> None:
-    assert chosen(place, child[:6]) == (child,)
+    assert find_release(place.store, child[:6]) == child
     with pytest.raises(UsageError, match=rf"got 2 releases whose ids start so, wanted one: it may be .*{parent}"):
-        chosen(place, "r-")
+        find_release(place.store, "r-")
     mistyped = child[:-1] + ("0" if child[-1] != "0" else "1")
     with pytest.raises(UsageError, match=f"got 0 releases .* the nearest are {child}"):
-        chosen(place, mistyped)
+        find_release(place.store, mistyped)
     place.store.objects.clear()
     with pytest.raises(UsageError, match="there is none yet"):
-        chosen(place, child)
+        find_release(place.store, child)

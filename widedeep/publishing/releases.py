@@ -8,7 +8,6 @@
 
 import logging
 from collections.abc import Collection
-from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -140,24 +139,6 @@ def releases(store: ObjectStore) -> tuple[Release, ...]:
     ids = [layout.published(key) for key in store.keys(layout.RELEASES)]
     found = [_release(store, load_manifest(store, release_id, published=True)) for release_id in ids if release_id]
     return tuple(sorted(found, key=lambda r: (r.span, r.release_id)))
-
-
-def find_release(store: ObjectStore, text: str) -> str:
-    """The id of the one release, or candidate, whose id starts with this text.
-
-    Raises:
-        UsageError: there is none, or more than one.
-    """
-    keys = store.keys(layout.RELEASES)
-    known = sorted({release_id for key in keys if (release_id := layout.published(key) or layout.staged(key))})
-    fitting = [release_id for release_id in known if release_id.startswith(text)]
-    if len(fitting) == 1:
-        return fitting[0]
-    nearest = fitting or get_close_matches(text, known, n=3, cutoff=0)
-    told = "there is none yet" if not known else f"{'it may be' if fitting else 'the nearest are'} {', '.join(nearest[:3])}"
-    raise UsageError(
-        f"release {text!r}: got {len(fitting)} releases whose ids start so, wanted one: {told}. `widedeep releases` lists them."
-    )
 
 
 def save_evidence(store: ObjectStore, release_id: str, name: str, value: Value) -> str:

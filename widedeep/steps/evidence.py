@@ -7,7 +7,7 @@ from widedeep.artifacts import DryRunReport, Manifest, Verdict, sha256
 from widedeep.errors import FormatError, IntegrityError
 from widedeep.publishing import layout, releases
 from widedeep.publishing.store import ObjectStore
-from widedeep.steps.ancestry import named_release
+from widedeep.steps.named import named_release
 from widedeep.steps.records import Record
 
 EVIDENCE: dict[str, type[Verdict | DryRunReport | Record]] = {

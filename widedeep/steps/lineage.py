@@ -22,7 +22,7 @@ from widedeep.artifacts import (
 from widedeep.publishing import layout, releases
 from widedeep.publishing.pointer import moves
 from widedeep.publishing.store import ObjectStore
-from widedeep.steps.ancestry import parents
+from widedeep.steps.named import parents
 from widedeep.steps.records import Record
 
 V = TypeVar("V", bound=Value)

@@ -16,8 +16,8 @@ from widedeep.publishing import layout, releases, snapshots
 from widedeep.publishing.keys import Signer, Trust, load_trust
 from widedeep.publishing.signing import check_signature, sign
 from widedeep.publishing.store import ObjectStore
-from widedeep.steps.ancestry import parents
 from widedeep.steps.evidence import UNREADABLE, check_evidence
+from widedeep.steps.named import parents
 from widedeep.steps.workplace import Workplace
 
 
@@ -52,17 +52,6 @@ class Verification(Value):
             text.append(f"{check.name}: {check.seen}", style="not bold")
             text.append("".join(f"\n        {problem}" for problem in check.problems), style="not bold red")
         return text
-
-
-def chosen(place: Workplace, release: str | None) -> tuple[str, ...]:
-    """The one release whose id starts so; None: all published ones, even those whose manifest can't be read.
-
-    Raises:
-        UsageError: there is none, or more than one.
-    """
-    if release is not None:
-        return (releases.find_release(place.store, release),)
-    return tuple(release_id for key in place.store.keys(layout.RELEASES) if (release_id := layout.published(key)))
 
 
 def verify(
