@@ -5,7 +5,7 @@ Each writes its file into `benchmarks/results/`.
 
 import sys
 
-from benchmarks import big_span, local_stack, parse_dags, quantile_refit, sample_chain
+from benchmarks import big_span, local_stack, parse_dags, quantile_refit, sample_chain, transfer
 from benchmarks.engine import __main__ as engine
 from benchmarks.quality import movielens, simulated
 
@@ -14,6 +14,7 @@ PARTS = {
     "sample-chain": sample_chain.main,
     "local-stack": local_stack.main,
     "quantile-refit": quantile_refit.main,
+    "transfer": lambda: transfer.main([]),
     "engine": lambda: engine.main([]),
     "big-span": lambda: big_span.main([]),
     "quality-simulated": lambda: simulated.main([]),
