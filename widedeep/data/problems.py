@@ -18,7 +18,7 @@ TYPES_OF_ROLE = {
 }
 TYPES_OF_CHECK = {"allowed": {"string", "list"}, "range": {"integer", "number"}}
 TYPES_OF_KEY = {"user": ("string", "integer"), "time": ("timestamp",), "label.column": ("boolean", "integer", "number")}
-OWN_FOLDERS = ("evidence", "lanes", "releases", "snapshots", "spans", "validation")
+OWN_FOLDERS = ("doctor", "evidence", "lanes", "releases", "snapshots", "spans", "validation")
 PAIRS = ("checks.rows", "checks.label_rate", "gate.calibration")
 
 
