@@ -4,8 +4,9 @@
     python -m benchmarks.transfer --quick    # 128 MiB, for development; writes no file
 
 Publishing hashes, sends and publishes a release; loading reads its manifest and downloads it, verified. boto3's `upload_file` and
-`download_file` move the same file in parts, ten at a time. Each is a process of its own. Writes `benchmarks/results/transfer.json`:
-seconds, CPU seconds, how much memory each took above what it had before it began, and boto3's median time over ours.
+`download_file` move the same file in parts, ten at a time. Each is a process of its own. Writes
+`benchmarks/results/transfer.json`: seconds, CPU seconds, how much memory each took above what it had before it began, and boto3's
+median time over ours.
 """
 
 import argparse

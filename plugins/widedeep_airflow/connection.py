@@ -1,7 +1,7 @@
 """The environment that a task hands to the library: its process's and, with WIDEDEEP_S3_CONNECTION, what that connection says.
 
-The fields are those of Airflow's connection type `aws`. They are read here: the amazon provider would cost seconds at each task's
-start, to build clients that nobody needs. A field that would be ignored is refused; no value is ever repeated.
+The fields are those of Airflow's connection type `aws`. They are read here, because the library makes its own client and the amazon
+provider is no dependency. A field that would be ignored is refused; no value is ever repeated.
 """
 
 from collections.abc import Iterator, Mapping
