@@ -1,6 +1,6 @@
 """The environment that a task hands to the library: its process's and, with WIDEDEEP_S3_CONNECTION, what that connection says.
 
-The fields are those of Airflow's connection type `aws`. They are read here, because the library makes its own client and the amazon
+The fields are those of Airflow's connection type `aws`. They are read here: the library makes its own client, and the amazon
 provider is no dependency. A field that would be ignored is refused; no value is ever repeated.
 """
 
