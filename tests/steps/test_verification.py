@@ -142,6 +142,14 @@ def other_rows(place: Workplace, parent: str, child: str) -> None:
     place.store.objects[key] = canonical_json({**json.loads(place.store.objects[key]), "digest": "1" * 64})
 
 
+def damaged_version(place: Workplace, parent: str, child: str) -> None:
+    place.store.objects["spans/2026-03-03/v1.json"] = b"{"
+
+
+def planted_signature(place: Workplace, parent: str, child: str) -> None:
+    place.store.objects[key_of(place, layout.signatures(child))] = b"planted"
+
+
 def other_candidate(place: Workplace, parent: str, child: str) -> None:
     key = layout.candidate(child)
     place.store.objects[key] = canonical_json({**json.loads(place.store.objects[key]), "files": []})
@@ -170,6 +178,8 @@ DAMAGES = {
     without_parent: r"manifest.json: missing",
     unsigned: r"got no signature by an accepted key",
     other_rows: r"span 2026-03-03 v1: has rows 1111",
+    damaged_version: r"spans/2026-03-03/v1.json: got no Snapshot",
+    planted_signature: r"got a signature that does not fit the manifest",
     other_candidate: r"its manifest is not the one that was judged",
     other_inheritance: r"what it says it inherited is not what r-\w+ had learnt",
     damaged_file: r"weights.safetensors: got \d+ bytes",

@@ -78,18 +78,17 @@ def verify(
     with TemporaryDirectory(dir=place.scratch) as folder:  # room for one release, however many are verified
         files = _files(store, manifest, Path(folder), on_file)
         model = _bundle(Path(folder), files)
-    checks = [
+    checks = (
         first,
         files,
         model,
         _parents(store, manifest, set() if sound is None else sound),
         Check(name="evidence", seen=told, problems=tuple(problems)),
         _data(store, manifest),
-    ]
-    if signer and not any(check.problems for check in checks):
-        sign(store, manifest, signer)
-    checks.append(_signature(store, manifest, load_trust(place.settings)))
-    return Verification(release_id=release_id, checks=tuple(checks))
+    )
+    damaged = any(check.problems for check in checks)
+    signature = _signature(store, manifest, load_trust(place.settings), None if damaged else signer)
+    return Verification(release_id=release_id, checks=(*checks, signature))
 
 
 def _manifest(store: ObjectStore, release_id: str) -> tuple[Manifest | None, Check]:
@@ -179,6 +178,9 @@ def _data(store: ObjectStore, manifest: Manifest) -> Check:
         except UsageError:
             gone += 1
             continue
+        except UNREADABLE as error:
+            problems.append(str(error))
+            continue
         gone += not any(True for _ in store.keys(snapshot.file.name))
         if snapshot.digest != part.digest:
             problems.append(
@@ -188,13 +190,15 @@ def _data(store: ObjectStore, manifest: Manifest) -> Check:
     return Check(name="data", seen=seen, problems=tuple(problems))
 
 
-def _signature(store: ObjectStore, manifest: Manifest, trust: Trust) -> Check:
-    standing = len(list(store.keys(layout.signatures(manifest.release_id))))
+def _signature(store: ObjectStore, manifest: Manifest, trust: Trust, signer: Signer | None) -> Check:
     try:
+        if signer:
+            sign(store, manifest, signer)
         accepted = check_signature(store, manifest, trust)
     except SignatureError as error:
-        return Check(name="signature", seen=f"{standing} there", problems=(str(error),))
+        return Check(name="signature", seen="missing, or does not fit", problems=(str(error),))
     if accepted:
         return Check(name="signature", seen=f"by {', '.join(key[:16] for key in accepted)}")
+    standing = len(list(store.keys(layout.signatures(manifest.release_id))))
     unknown = f"{standing} there, by none of {len(trust.keys)} accepted keys (WIDEDEEP_VERIFY_KEYS)"
     return Check(name="signature", seen=unknown if standing else "none, and none is required")
