@@ -16,7 +16,7 @@ from botocore.httpsession import URLLib3Session
 from widedeep.artifacts import FileRef, sha256
 from widedeep.errors import IntegrityError, StoreUnavailableError
 from widedeep.publishing.s3 import S3Store, parts
-from widedeep.publishing.transfer import ahead, hashed
+from widedeep.publishing.transfer import ahead
 
 PART_BYTES = 5 << 20
 """S3's own lower limit."""
@@ -112,19 +112,25 @@ def test_two_uploads_of_one_large_file_at_once_both_succeed_and_leave_one_object
     assert list(s3_store.unfinished("")) == []
 
 
-def test_a_part_whose_bytes_changed_after_they_were_hashed_is_refused_and_nothing_appears(
-    s3_store: S3Store, large: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+def test_a_file_that_changed_since_its_key_was_made_is_refused_and_nothing_appears(
+    s3_store: S3Store, large: tuple[Path, str]
 ) -> None:
     path, key = large
+    with path.open("r+b") as opened:
+        opened.write(b"changed")
+    with pytest.raises(IntegrityError, match="as in the key"):
+        s3_store.upload(key, path)
+    assert s3_store.get(key) is None
+    assert list(s3_store.unfinished("")) == []
 
-    def changed(name: str, path: Path, part_bytes: int) -> Any:
-        file = hashed(name, path, part_bytes)
-        with path.open("r+b") as opened:
-            opened.seek(PART_BYTES)
-            opened.write(b"changed")
-        return file
 
-    monkeypatch.setattr("widedeep.publishing.s3.objects.hashed", changed)
+def test_a_part_that_is_damaged_on_its_way_is_refused_and_nothing_appears(s3_store: S3Store, large: tuple[Path, str]) -> None:
+    path, key = large
+
+    def damage(params: dict[str, Any], **_: object) -> None:
+        params["body"] = b"damaged" + params["body"].read()[7:]
+
+    s3_store._client.meta.events.register("before-call.s3.UploadPart", damage)
     with pytest.raises(StoreUnavailableError):
         s3_store.upload(key, path)
     assert s3_store.get(key) is None

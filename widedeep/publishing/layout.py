@@ -4,6 +4,7 @@ Files carry the first 16 hex digits of their SHA-256 in their key, so a crashed 
 bytes never stands in the way.
 """
 
+import re
 from datetime import date
 from pathlib import PurePosixPath
 
@@ -63,6 +64,12 @@ def is_payload(key: str) -> bool:
     """Whether a key below `RELEASES` is one of a manifest's files: its name begins with a digest."""
     digest = PurePosixPath(key).name.partition(".")[0]
     return len(digest) == DIGEST_CHARS and set(digest) <= set("0123456789abcdef")
+
+
+def named_digest(key: str) -> str | None:
+    """The first digits of its SHA-256 that a file's key carries, if it does."""
+    digest, dot, _ = PurePosixPath(key).name.partition(".")
+    return digest if dot and re.fullmatch(f"[0-9a-f]{{{DIGEST_CHARS}}}", digest) else None
 
 
 def candidate(release_id: str) -> str:

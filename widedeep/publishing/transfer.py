@@ -6,8 +6,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TypeVar
@@ -20,33 +18,6 @@ T = TypeVar("T")
 CHUNK_BYTES = 1 << 20
 
 RESTORE = "Restore the object from a copy; nothing was loaded."
-
-
-@dataclass(frozen=True)
-class HashedFile:
-    """A local file that was read once: what it is as a whole, and the SHA-256 of each of its parts."""
-
-    ref: FileRef
-    part_bytes: int
-    parts: tuple[bytes, ...]
-
-
-def hashed(name: str, path: Path, part_bytes: int) -> HashedFile:
-    """Hash a file and its parts in one read: the whole is made of these parts, whatever happens to the file afterwards."""
-    whole, parts, size_bytes = hashlib.sha256(), [], 0
-    starts = range(0, path.stat().st_size, part_bytes)
-    for data, digest in ahead((partial(_hashed_part, path, start, part_bytes) for start in starts), 1):
-        whole.update(data)
-        parts.append(digest)
-        size_bytes += len(data)
-    return HashedFile(FileRef(name=name, size_bytes=size_bytes, sha256=whole.hexdigest()), part_bytes, tuple(parts))
-
-
-def _hashed_part(path: Path, start: int, part_bytes: int) -> tuple[bytes, bytes]:
-    with path.open("rb") as file:
-        file.seek(start)
-        data = file.read(part_bytes)
-    return data, hashlib.sha256(data).digest()
 
 
 def ahead(calls: Iterable[Callable[[], T]], threads: int) -> Iterator[T]:

@@ -17,7 +17,7 @@ from widedeep.publishing.s3 import parts
 from widedeep.publishing.s3.connection import TRIES, S3Options, connect
 from widedeep.publishing.s3.faults import CONFLICTS, NOT_FOUND, code, explained, status, was_retried
 from widedeep.publishing.store import Blob, Listed, ObjectStore, Unfinished
-from widedeep.publishing.transfer import CHUNK_BYTES, HashedFile, check_taken, file_ref, hashed, measured, missing, save_verified
+from widedeep.publishing.transfer import CHUNK_BYTES, check_taken, file_ref, measured, missing, save_verified
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -137,11 +137,9 @@ class S3Store:
                     raise
 
     def upload(self, key: str, path: Path) -> FileRef:
-        size_bytes = path.stat().st_size
-        if size_bytes >= parts.LARGE_BYTES:
-            file = hashed(key, path, parts.part_bytes(size_bytes))
-            if file.ref.sha256[: layout.DIGEST_CHARS] in key:
-                return self._upload_large(path, file)
+        digest = layout.named_digest(key)
+        if digest and path.stat().st_size >= parts.LARGE_BYTES:
+            return self._upload_large(key, path, digest)
         ref = file_ref(key, path)
         for _ in range(TRIES):
             with path.open("rb") as opened:
@@ -151,25 +149,30 @@ class S3Store:
                 return ref
         raise self._undecided(key)
 
-    def _upload_large(self, path: Path, file: HashedFile) -> FileRef:
-        """In parts, under a key with its digest. Whoever completes last, equal bytes stand."""
-        if self._stands(file.ref):
-            return file.ref
-        key = file.ref.name
+    def _upload_large(self, key: str, path: Path, digest: str) -> FileRef:
+        """In parts, under a key with the file's digest. Whoever completes last, equal bytes stand."""
         with self._explained(f"PUT {key}"):
-            try:
-                parts.send(self._client, self._at(key), path, file, self._options.write_arguments())
-            except ClientError as error:
-                # The completion's first answer may have been lost: what stands there tells.
-                if code(error) != "NoSuchUpload" or not was_retried(error):
-                    raise
+            if self._head(key):
+                ref = file_ref(key, path)
+                self._stands(ref)
+                return ref
+            ref = FileRef(name=key, size_bytes=path.stat().st_size, sha256=self._send(key, path, digest))
             standing = self._head(key)
-        if standing is None or standing[0] != file.ref.size_bytes:
+        if standing is None or standing[0] != ref.size_bytes:
             raise StoreUnavailableError(
                 f"{self._where}: PUT {key}: got {standing[0] if standing else 'no'} bytes afterwards, wanted "
-                f"{file.ref.size_bytes}: the upload was cut or taken back. Run it again."
+                f"{ref.size_bytes}: the upload was cut or taken back. Run it again."
             )
-        return file.ref
+        return ref
+
+    def _send(self, key: str, path: Path, digest: str) -> str:
+        try:
+            return parts.send(self._client, self._at(key), path, digest, self._options.write_arguments())
+        except ClientError as error:
+            # The completion's first answer may have been lost: what stands there tells.
+            if code(error) != "NoSuchUpload" or not was_retried(error):
+                raise
+            return file_ref(key, path).sha256
 
     def _stands(self, ref: FileRef) -> bool:
         """Whether these bytes stand there already; others are an IntegrityError."""
