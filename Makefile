@@ -21,7 +21,7 @@ UV_VERSION := 0.13.9
 TORCH_VERSION := 2.13.0
 say = @printf '\033[1m%s\033[0m\n'
 
-.PHONY: help setup local-airflow stop status logs shell demo test test-live check format bench screenshots lock clean distclean
+.PHONY: help setup local-airflow stop status logs shell demo test test-live check format bench soak screenshots lock clean distclean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
@@ -64,6 +64,9 @@ format: $(READY) ## Format, and repair what the linter can
 
 bench: $(READY) $(SAMPLE) ## Measure everything (some three hours; one part: ONLY=engine)
 	$(BIN)/python -m benchmarks $(ONLY)
+
+soak: $(READY) $(SAMPLE) ## Kill runs and the store 200 times at random moments (half an hour)
+	$(BIN)/python -m benchmarks.crash
 
 screenshots: | $(READY) ## Take the README's pictures from the running stack (needs Chromium)
 	@$(BIN)/python docs/screenshots.py

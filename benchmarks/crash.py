@@ -20,7 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import IO
 
 import psutil
 from rich.progress import track
@@ -37,7 +38,9 @@ from widedeep.steps import bootstrap, deliver_sample, open_workplace
 
 HISTORY, KILLS_A_DAY, SERVER_EVERY, ENOUGH = 4, 10, 10, 200
 TODAY = date(2026, 11, 23)
-COMMAND = str(Path(sys.executable).with_name("widedeep"))
+ROOT = Path(__file__).parents[1]
+# The sources beside this file, wherever another copy may be installed.
+COMMAND = [sys.executable, "-c", "from widedeep.cli import main; main()"]
 
 
 @dataclass
@@ -72,7 +75,7 @@ def walk(kills: int, seed: int) -> dict[str, object]:
                     _kill_the_server(_store(beaten), tally)
                 _read_champion(_store(beaten), tally)
                 if n % KILLS_A_DAY == KILLS_A_DAY - 1 or n == kills - 1:
-                    assert _run(beaten, span).wait() == 0, f"the run of {span} does not recover"
+                    _finish(beaten, span)
             _compare(_store(undisturbed), _store(beaten), spans)
     quantiles = sorted(tally.moments_s)[:: max(1, len(tally.moments_s) // 4)]
     return {
@@ -86,14 +89,20 @@ def walk(kills: int, seed: int) -> dict[str, object]:
 
 def _timed(environment: Mapping[str, str], span: date) -> float:
     began = time.monotonic()
-    assert _run(environment, span).wait() == 0
+    _finish(environment, span)
     return time.monotonic() - began
 
 
-def _run(environment: Mapping[str, str], span: date) -> "subprocess.Popen[bytes]":
-    command = [COMMAND, "run", "--span", span.isoformat()]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen(command, env=dict(environment), start_new_session=True, **quiet)
+def _finish(environment: Mapping[str, str], span: date) -> None:
+    with TemporaryFile() as log:
+        status = _run(environment, span, log).wait()
+        log.seek(0)
+        assert status == 0, f"the run of {span} ends with {status}:\n{log.read().decode()[-2000:]}"
+
+
+def _run(environment: Mapping[str, str], span: date, log: IO[bytes] | int = subprocess.DEVNULL) -> "subprocess.Popen[bytes]":
+    command = [*COMMAND, "run", "--span", span.isoformat()]
+    return subprocess.Popen(command, cwd=ROOT, env=dict(environment), start_new_session=True, stdout=log, stderr=log)
 
 
 def _kill_a_run(environment: Mapping[str, str], span: date, moment_s: float, tally: Tally) -> None:

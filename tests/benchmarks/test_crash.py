@@ -1,0 +1,15 @@
+"""A short, seeded part of `make soak`: real runs and the real store killed at random moments."""
+
+import pytest
+
+from benchmarks.crash import walk
+
+
+@pytest.mark.timeout(600)
+def test_a_day_that_is_killed_again_and_again_ends_as_if_nobody_had_disturbed_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "set anew by the store that is started")
+    found = walk(kills=4, seed=7)
+    assert found["payloads_equal"]
+    assert found["champions_read"] == 4
+    assert found["runs_killed"] >= 2
