@@ -15,7 +15,18 @@ SNAPSHOT = Snapshot(span=SPAN, version=1, digest=DIGEST, rows=1, file=FILE)
 VALUES = {"span": SPAN, "number": 1, "digest": DIGEST, "sha256": DIGEST, "snapshot": SNAPSHOT, "checks_digest": DIGEST}
 VALUES |= {"key_id": DIGEST, "manifest_sha256": DIGEST, "sequence": 1, "settings_digest": DIGEST, "token": "t"}
 VALUES |= {"delivered": DIGEST, "release_id": "r-0123456789abcdef", "file": FILE, "name": "verdict", "lane": "live"}
-READERS = {"beside", "is_payload", "part", "published", "staged", "lane_of", "evidence_name", "outcome_span", "delivery"}
+READERS = {
+    "beside",
+    "is_payload",
+    "named_digest",
+    "part",
+    "published",
+    "staged",
+    "lane_of",
+    "evidence_name",
+    "outcome_span",
+    "delivery",
+}
 BUILDERS = [f for n, f in inspect.getmembers(layout, inspect.isfunction) if f.__module__ == layout.__name__ and n not in READERS]
 
 
