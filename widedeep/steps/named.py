@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 
 from widedeep.artifacts import Manifest
-from widedeep.errors import UsageError
+from widedeep.errors import IntegrityError, UsageError
 from widedeep.publishing import layout, releases
 from widedeep.publishing.store import ObjectStore
 
@@ -41,8 +41,12 @@ def named_release(store: ObjectStore, release_id: str) -> Manifest | None:
     Raises:
         IntegrityError, FormatError: some of it is there, but its manifest is not, or can't be read.
     """
-    kept = any(True for _ in store.keys(layout.release(release_id)))
-    return releases.load_manifest(store, release_id, published=True) if kept else None
+    try:
+        return releases.load_manifest(store, release_id, published=True)
+    except IntegrityError:
+        if any(True for _ in store.keys(layout.release(release_id))):
+            raise
+        return None
 
 
 def parents(store: ObjectStore, manifest: Manifest) -> Iterator[Manifest]:
