@@ -8,7 +8,7 @@ from threading import Lock
 from widedeep.artifacts import FileRef, sha256
 from widedeep.errors import StaleError
 from widedeep.publishing.store import Blob, Listed, Unfinished
-from widedeep.publishing.transfer import check_taken, file_ref, measured, missing, save_verified
+from widedeep.publishing.transfer import check_taken, copied, file_ref, measured, missing, save_verified
 
 
 class MemoryStore:
@@ -74,7 +74,7 @@ class MemoryStore:
         data = self.objects.get(ref.name)
         if data is None:
             raise missing(self.url, ref)
-        save_verified(self.url, ref, [data], path)
+        save_verified(self.url, ref, copied([data]), path)
 
     def _write(self, key: str, data: bytes) -> None:
         self.objects[key] = data

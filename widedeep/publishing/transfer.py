@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from widedeep.artifacts import FileRef
 from widedeep.errors import DiskFullError, IntegrityError
@@ -52,8 +52,23 @@ def measured(name: str, chunks: Iterable[bytes]) -> FileRef:
     return FileRef(name=name, size_bytes=size_bytes, sha256=digest.hexdigest())
 
 
-def save_verified(url: str, ref: FileRef, chunks: Iterable[bytes], path: Path) -> None:
-    """Write a stream beside `path`, and move it there once its size and SHA-256 are the recorded ones.
+Fill = Callable[[IO[bytes]], Iterable[bytes]]
+"""Writes a new file, and tells all its bytes in order."""
+
+
+def copied(chunks: Iterable[bytes]) -> Fill:
+    """Fill a file with a stream."""
+
+    def fill(file: IO[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            file.write(chunk)
+            yield chunk
+
+    return fill
+
+
+def save_verified(url: str, ref: FileRef, fill: Fill, path: Path) -> None:
+    """Fill a file beside `path`, and move it there once its size and SHA-256 are the recorded ones.
 
     Raises:
         IntegrityError: other bytes than recorded. No file is left behind.
@@ -62,7 +77,7 @@ def save_verified(url: str, ref: FileRef, chunks: Iterable[bytes], path: Path) -
     with full_disk_told(path), NamedTemporaryFile(dir=path.parent, prefix=".widedeep-", delete=False) as file:
         partial = Path(file.name)
         try:
-            got = measured(ref.name, _copied(chunks, file.write))
+            got = measured(ref.name, fill(file))
             if got != ref:
                 raise IntegrityError(f"{url}/{ref.name}: got {_said(got)}, wanted {_said(ref)}. {RESTORE}")
             file.close()
@@ -102,12 +117,6 @@ def full_disk_told(path: Path) -> Iterator[None]:
             f"disk full: no space left to write {path.name} in {path.parent}. "
             "Free some space or set TMPDIR to another disk, then run again; nothing was published."
         ) from error
-
-
-def _copied(chunks: Iterable[bytes], write: Callable[[bytes], object]) -> Iterator[bytes]:
-    for chunk in chunks:
-        write(chunk)
-        yield chunk
 
 
 def _said(ref: FileRef) -> str:

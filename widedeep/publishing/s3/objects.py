@@ -17,7 +17,7 @@ from widedeep.publishing.s3 import parts
 from widedeep.publishing.s3.connection import TRIES, S3Options, connect
 from widedeep.publishing.s3.faults import CONFLICTS, NOT_FOUND, code, explained, status, was_retried
 from widedeep.publishing.store import Blob, Listed, ObjectStore, Unfinished
-from widedeep.publishing.transfer import CHUNK_BYTES, check_taken, file_ref, measured, missing, save_verified
+from widedeep.publishing.transfer import CHUNK_BYTES, Fill, check_taken, copied, file_ref, measured, missing, save_verified
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -184,17 +184,17 @@ class S3Store:
 
     def download(self, ref: FileRef, path: Path) -> None:
         with self._explained(f"GET {ref.name}"):
-            chunks = self._chunks(ref)
-            if chunks is None:
+            fill = self._fill(ref)
+            if fill is None:
                 raise missing(self.url, ref)
-            save_verified(self.url, ref, chunks, path)
+            save_verified(self.url, ref, fill, path)
 
-    def _chunks(self, ref: FileRef) -> Iterator[bytes] | None:
+    def _fill(self, ref: FileRef) -> Fill | None:
         standing = self._head(ref.name) if ref.size_bytes >= parts.LARGE_BYTES else None
         if standing and standing[0] == ref.size_bytes:
             return parts.receive(self._client, self._at(ref.name), *standing)
         found = self._open(ref.name)
-        return found[0].iter_chunks(CHUNK_BYTES) if found else None
+        return copied(found[0].iter_chunks(CHUNK_BYTES)) if found else None
 
     def _head(self, key: str) -> tuple[int, str] | None:
         """Size and etag of what stands there."""

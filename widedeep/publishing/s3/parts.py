@@ -1,20 +1,21 @@
-"""Large objects in parts, several at a time, with as many in memory as threads and no more. A read's parts are of one object."""
+"""Large objects in parts, several at a time. A write holds as many in memory as threads; a read's parts are of one object."""
 
 import base64
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from widedeep.errors import IntegrityError
 from widedeep.publishing.s3.connection import TRIES
 from widedeep.publishing.s3.faults import NO_ANSWER
-from widedeep.publishing.transfer import ahead
+from widedeep.publishing.transfer import CHUNK_BYTES, Fill, ahead
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -25,6 +26,9 @@ LARGE_BYTES = 64 << 20
 
 PART_BYTES = 8 << 20
 """boto3's own."""
+
+PIECE_BYTES = 256 << 10
+"""Of a body, in memory at once: boto3's own, too."""
 
 MAX_PARTS = 10_000
 """S3's own limit."""
@@ -82,20 +86,29 @@ def _send_part(client: "S3Client", upload: Target, number: int, data: bytes) -> 
     return {"PartNumber": number, "ETag": sent["ETag"], "ChecksumSHA256": checksum}
 
 
-def receive(client: "S3Client", target: Target, size_bytes: int, etag: str) -> Iterator[bytes]:
-    """The bytes of an object, in order. The server refuses a part once another object stands there (412)."""
-    step = part_bytes(size_bytes)
-    starts = range(0, size_bytes, step)
-    return ahead((partial(_receive_part, client, target, etag, start, start + step - 1) for start in starts), THREADS)
+def receive(client: "S3Client", target: Target, size_bytes: int, etag: str) -> Fill:
+    """Fill a file with an object, part by part. The server refuses a part once another object stands there (412)."""
+
+    def fill(file: IO[bytes]) -> Iterator[bytes]:
+        starts = range(0, size_bytes, step := part_bytes(size_bytes))
+        for start in ahead((partial(_receive_part, client, target, etag, start, step, file) for start in starts), THREADS):
+            for offset in range(start, min(start + step, size_bytes), CHUNK_BYTES):
+                yield os.pread(file.fileno(), min(CHUNK_BYTES, start + step - offset), offset)
+
+    return fill
 
 
-def _receive_part(client: "S3Client", target: Target, etag: str, first: int, last: int) -> bytes:
-    """botocore tries a request again, but not one whose body breaks off."""
+def _receive_part(client: "S3Client", target: Target, etag: str, start: int, length: int, file: IO[bytes]) -> int:
+    """Write a part where it belongs. botocore tries a request again, but not one whose body breaks off."""
     for left in reversed(range(TRIES)):
-        answer = client.get_object(**target, IfMatch=etag, Range=f"bytes={first}-{last}")
+        answer = client.get_object(**target, IfMatch=etag, Range=f"bytes={start}-{start + length - 1}")
         try:
-            return answer["Body"].read()
+            offset = start
+            for piece in answer["Body"].iter_chunks(PIECE_BYTES):
+                offset += os.pwrite(file.fileno(), piece, offset)
         except NO_ANSWER:
             if not left:
                 raise
+        else:
+            return start
     raise AssertionError("unreachable")
