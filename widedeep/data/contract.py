@@ -118,9 +118,11 @@ class Training(Section):
     `precision` is that of the deep part's matrix products; weights, optimizer state and scores are always float32. `device: auto`
     takes a CUDA device where there is one. The sums of squared gradients, which make the optimizers' steps small, halve in
     `half_life_days` from span to span, but no sooner than `half_life_rows` new rows (docs/adr/0007-forgetting.md); None: never.
+    The first release of a chain learns its rows in `bootstrap_passes` passes, every later one in one.
     """
 
     batch_size: int = Field(default=256, ge=1)
+    bootstrap_passes: int = Field(default=1, ge=1, le=10)
     seed: int = Field(default=0, ge=0)
     threads: int = Field(default=1, ge=1)
     precision: Literal["float32", "bfloat16"] = "float32"

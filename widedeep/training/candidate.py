@@ -1,11 +1,14 @@
-"""A candidate is the parent that has learnt some parts once, in date order. Equal inputs give an equal candidate."""
+"""A candidate is the parent that has learnt some parts once, in date order. Equal inputs give an equal candidate.
+
+Only one without a parent may learn them again: there is nothing yet that further passes could overwrite.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, product
 
 import numpy as np
 import pyarrow as pa
@@ -75,7 +78,7 @@ class TrainingReport(Value):
 def train_candidate(
     parent: Bundle | None, parts: Parts, contract: Contract, seed: int, on_progress: OnProgress
 ) -> tuple[Bundle, TrainingReport]:
-    """Sample, grow, warm-start, and learn each part once, in date order; the next chunk is encoded while one is learnt.
+    """Sample, grow, warm-start, and learn each part in date order; the next chunk is encoded while one is learnt.
 
     `on_progress(rows learnt, rows in all)` hears of the start and of each batch.
 
@@ -92,8 +95,9 @@ def train_candidate(
     until = max((part.span for part, rows in learnt if rows.num_rows), default=None)
     bundle, warm = warm_start(parent, vocabularies, quantiles, contract, seed, coming, until)
     known = Known.of(Vocabularies.empty() if parent is None else parent.vocabularies, vocabularies)
-    meter = _Meter([rows.num_rows for _, rows in learnt], on_progress)
-    encoded = one_ahead(_encoded(learnt, bundle, contract, seed, known))
+    passes = contract.training.bootstrap_passes if parent is None else 1
+    meter = _Meter([rows.num_rows for _, rows in learnt], passes, on_progress)
+    encoded = one_ahead(_encoded(learnt, bundle, contract, seed, known, passes))
     bundle = retrain_chunks(bundle, meter.followed(encoded), contract.training, meter.hear)
     reports = [
         PartReport(
@@ -114,21 +118,22 @@ def train_candidate(
 
 @dataclass(frozen=True)
 class _Encoded:
-    """A chunk of a part, the number of that part, and how much of the chunk the parent knew."""
+    """A chunk of a part, the number of that part, and how much of the chunk the parent knew: None in passes after the first."""
 
     part: int
     chunk: Chunk
-    counts: Counts
+    counts: Counts | None
 
 
 def _encoded(
-    learnt: Sequence[tuple[Part, Rows]], bundle: Bundle, contract: Contract, seed: int, known: Known
+    learnt: Sequence[tuple[Part, Rows]], bundle: Bundle, contract: Contract, seed: int, known: Known, passes: int
 ) -> Iterator[_Encoded]:
-    for number, (part, rows) in enumerate(learnt):
-        own = _shuffle_seed(seed, part)
+    for again, (number, (part, rows)) in product(range(passes), enumerate(learnt)):
+        own = _shuffle_seed(seed + again, part)
         for i, table in enumerate(chunks(rows, shuffle=own)):
             encoded = encode(table, bundle.vocabularies, bundle.quantiles, contract)
-            yield _Encoded(number, Chunk(encoded, own + i), count_known(encoded, bundle.vocabularies.features, known))
+            counts = None if again else count_known(encoded, bundle.vocabularies.features, known)
+            yield _Encoded(number, Chunk(encoded, own + i), counts)
 
 
 def _grown(parent: Bundle | None, learnt: Sequence[tuple[Part, Rows]], contract: Contract) -> tuple[Vocabularies, list[Growth]]:
@@ -160,28 +165,32 @@ def _shuffle_seed(seed: int, part: Part) -> int:
 
 
 class _Meter:
-    """Counts what is learnt of each part: rows, their weight, their progressive losses, and what of them was known."""
+    """Counts what the first pass learns of each part: rows, their weights, progressive losses, and what of them was known."""
 
-    def __init__(self, parts: list[int], on_progress: OnProgress) -> None:
-        self.rows = self.steps = 0
+    def __init__(self, parts: list[int], passes: int, on_progress: OnProgress) -> None:
+        self.rows = self.steps = self._learnt = 0
         self.counts = [Counts()] * len(parts)
         self._losses, self._weights = [list[float]() for _ in parts], [list[float]() for _ in parts]
-        self._total, self._on_progress = sum(parts), on_progress
+        self._part: int | None = None
+        self._total, self._on_progress = passes * sum(parts), on_progress
         on_progress(0, self._total)
 
     def followed(self, encoded: Iterator[_Encoded]) -> Iterator[Chunk]:
         """The chunks; what is heard while one is learnt is counted for its part."""
         for item in encoded:
-            self._part, rows = item.part, item.chunk.encoded
-            self.counts[item.part] += item.counts
-            self._weights[item.part].append(len(rows) if rows.weights is None else float(rows.weights.sum(dtype=np.float64)))
+            self._part, rows = item.part if item.counts else None, item.chunk.encoded
+            if item.counts:
+                self.counts[item.part] += item.counts
+                self._weights[item.part].append(len(rows) if rows.weights is None else float(rows.weights.sum(dtype=np.float64)))
             yield item.chunk
 
     def hear(self, rows: int, loss: float) -> None:
-        self.rows += rows
+        self._learnt += rows
         self.steps += 1
-        self._losses[self._part].append(loss)
-        self._on_progress(self.rows, self._total)
+        if self._part is not None:
+            self.rows += rows
+            self._losses[self._part].append(loss)
+        self._on_progress(self._learnt, self._total)
 
     def loss(self, part: int | None = None) -> float | None:
         """Mean log loss of a part, or of all. None without rows, and where it is no number: JSON has no NaN, and a model that
