@@ -173,6 +173,15 @@ class Forgetful(MemoryStore):
         return (item for item in super().listed(prefix) if item.modified_at < old)
 
 
+class LoserStands(MemoryStore):
+    """Tells the first that it won, and keeps the bytes of the last."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        won = super().create(key, data)
+        self.objects[key] = data
+        return won
+
+
 class WriteOnce(MemoryStore):
     def delete(self, key: str) -> None:
         pass
@@ -190,10 +199,11 @@ class BreaksOff(MemoryStore):
     [
         (MemoryStore(), []),
         (Forgetful(), ["round trip"]),
+        (LoserStands(), ["create-only writes"]),
         (WriteOnce(), ["round trip", "clearing up"]),
         (BreaksOff(), ["compare-and-swap writes"]),
     ],
-    ids=["memory", "forgetful", "write-once", "breaks off"],
+    ids=["memory", "forgetful", "loser stands", "write-once", "breaks off"],
 )
 def test_a_store_that_overlooks_keeps_or_breaks_off_is_found_out(store: MemoryStore, found: list[str], tmp_path: Path) -> None:
     assert broken(examined(store, tmp_path)) == found

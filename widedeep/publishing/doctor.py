@@ -98,8 +98,8 @@ def _rules(
     yield "round trip", lambda: _round_trip(store, f"{scratch}round-trip/", folder)
     if server:
         yield "damaged bytes", lambda: _damage(server, f"{scratch}damaged")
-    yield "create-only writes", lambda: _raced(lambda n: _creators(store, f"{scratch}create/{n}"), "created the same object")
-    yield "compare-and-swap writes", lambda: _raced(lambda n: _swappers(store, f"{scratch}swap/{n}"), "replaced the same object")
+    yield "create-only writes", lambda: _raced(store, f"{scratch}create/", _creators, "created the same object")
+    yield "compare-and-swap writes", lambda: _raced(store, f"{scratch}swap/", _swappers, "replaced the same object")
 
 
 def _tried(name: str, rule: Rule) -> Check:
@@ -148,15 +148,26 @@ def _damage(server: Server, key: str) -> tuple[bool, str]:
     return True, "bytes that are not what their SHA-256 says are refused"
 
 
-def _raced(writers_of: Callable[[int], Callable[[int], bool]], what: str) -> tuple[bool, str]:
-    winners = [sum(_race(writers_of(n))) for n in range(ROUNDS)]
-    if any(count != 1 for count in winners):
-        counts = ", ".join(map(str, winners))
+Writers = Callable[[ObjectStore, str], Callable[[int], bool]]
+"""Of a key: what each rival tries, and whether it is told that it won."""
+
+
+def _raced(store: ObjectStore, prefix: str, writers: Writers, what: str) -> tuple[bool, str]:
+    winners = [_winners(store, f"{prefix}{n}", writers) for n in range(ROUNDS)]
+    if any(len(won) != 1 for won in winners):
+        counts = ", ".join(str(len(won)) for won in winners)
         return False, (
             f"of {RIVALS} writers at once, {counts} were told in {ROUNDS} rounds that they had {what}, wanted 1 each time: "
             "two runs could both believe that they decided. Use a store with conditional writes (docs/store.md)."
         )
+    standing = [store.get(f"{prefix}{n}") for n in range(ROUNDS)]
+    if [blob and blob.data for blob in standing] != [b"%d" % won[0] for won in winners]:
+        return False, "bytes stand that are not those of the writer who was told that it had won: what is decided could change."
     return True, f"of {RIVALS} writers at once exactly one won, {ROUNDS} times"
+
+
+def _winners(store: ObjectStore, key: str, writers: Writers) -> list[int]:
+    return [rival for rival, won in enumerate(_race(writers(store, key))) if won]
 
 
 def _race(attempt: Callable[[int], bool]) -> list[bool]:

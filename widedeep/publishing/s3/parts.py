@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 LARGE_BYTES = 64 << 20
-"""From here on in parts: below, one request is as fast (boto3 itself begins at 8 MiB)."""
+"""From here on in parts. Below, a file is one conditional request, which needs no digest in the key."""
 
 PART_BYTES = 8 << 20
 """boto3's own."""
@@ -34,7 +34,7 @@ MAX_PARTS = 10_000
 """S3's own limit."""
 
 THREADS = 10
-"""boto3's own: fewer wait for the server in vain."""
+"""boto3's own. With four, publishing 1 GiB took 1.5 times as long as boto3's own transfer; with ten, 1.25 times."""
 
 Target = dict[str, Any]
 """Bucket and Key, as boto3 calls them."""
