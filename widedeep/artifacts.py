@@ -160,7 +160,7 @@ class Manifest(Value):
     `inherited` are the parts that the ancestors learnt: with `lineage.learnt` it answers "has this model seen that row?".
     """
 
-    format: Literal[1] = 1
+    format: Literal[1, 2] = 2
     release_id: ReleaseId
     lineage: Lineage
     inherited: tuple[Part, ...]

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from widedeep.data.contract import Column, Contract, Cross, Gate, Label, SplitRule
+from widedeep.errors import IntegrityError
 from widedeep.features import admission
 from widedeep.features.admission import Sightings, counted
 from widedeep.features.growth import Vocabularies, grow
@@ -172,7 +173,28 @@ def test_a_vocabulary_survives_parquet_whole_and_its_bytes_are_deterministic(kin
     state = grow(state, table([("zed", ["z"])]), contract(min_count=2, cross_min_count=2), START)
     vocabulary = getattr(state, kind)
     for name in ("a", "b"):
-        pq.write_table(vocabulary.to_table(), tmp_path / name)
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+        pq.write_table(vocabulary.to_read(), tmp_path / f"{name}-read")
+        pq.write_table(vocabulary.to_grow(), tmp_path / f"{name}-grow")
+    assert all((tmp_path / f"a-{part}").read_bytes() == (tmp_path / f"b-{part}").read_bytes() for part in ("read", "grow"))
     assert len(vocabulary.waiting) > 0
-    assert Vocabulary.from_table(pq.read_table(tmp_path / "a"), VALUE_KEY if kind == "values" else CROSS_KEY) == vocabulary
+    tables = [pq.read_table(tmp_path / f"a-{part}") for part in ("read", "grow")]
+    assert Vocabulary.from_tables(*tables, VALUE_KEY if kind == "values" else CROSS_KEY) == vocabulary
+
+
+@pytest.mark.parametrize("kind", ["values", "crosses"])
+def test_what_readers_are_given_says_nothing_of_waiting_keys_or_of_when_a_key_was_seen(kind):
+    state = grown([[("ann", ["x"]), ("bob", ["y"]), ("ann", ["x"])]], cross_min_count=2)[-1]
+    vocabulary = getattr(state, kind)
+    key = VALUE_KEY if kind == "values" else CROSS_KEY
+    read = Vocabulary.from_tables(vocabulary.to_read(), None, key)
+    assert read.rows.select(["feature", "key", "oov", "generation"]) == vocabulary.to_read()
+    assert {read.rows[name].null_count for name in ("first_span", "last_span")} == {len(vocabulary)}
+    assert not len(read.waiting)
+
+
+def test_files_of_different_vocabularies_are_not_put_together():
+    small, large = (state.values for state in grown([[("ann", ["x"])], [("bob", ["y"])]])[-2:])
+    with pytest.raises(IntegrityError, match="got spans of"):
+        Vocabulary.from_tables(large.to_read(), small.to_grow(), VALUE_KEY)
+    with pytest.raises(IntegrityError, match="columns are"):
+        Vocabulary.from_tables(large.to_grow(), None, VALUE_KEY)

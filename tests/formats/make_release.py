@@ -21,12 +21,15 @@ from widedeep.data.catalogue import CATALOGUE_FILE, extend_catalogue
 from widedeep.data.contract import Contract, load_contract
 from widedeep.data.rows import rows_of
 from widedeep.evaluation.gate import Comparison, decide
-from widedeep.model.bundle import load_bundle, save_bundle
+from widedeep.model.bundle import READER_FILES, load_bundle, save_bundle
+from widedeep.model.delta import difference
+from widedeep.model.delta_files import save_delta
 from widedeep.model.golden import GOLDEN_FILE, golden_rows
 from widedeep.publishing import lanes, moves, releases, snapshots
 from widedeep.publishing.formats import READERS
 from widedeep.publishing.keys import Signer
 from widedeep.publishing.memory import MemoryStore
+from widedeep.publishing.transfer import file_ref
 from widedeep.steps.records import Deed, Record
 from widedeep.training.candidate import train_candidate
 
@@ -111,6 +114,9 @@ def stage(
     pq.write_table(golden_rows(bundle, rows_of(rows), contract), payload / GOLDEN_FILE)
     pq.write_table(extend_catalogue(None, rows, contract), payload / CATALOGUE_FILE)
     (payload / "training.json").write_bytes(report.to_bytes())
+    if parent:
+        delta = difference(load_bundle(before, optimizer=False), bundle)
+        save_delta(delta, parent, [file_ref(name, payload / name) for name in READER_FILES], payload)
     inherited = (*parent.inherited, *parent.lineage.learnt) if parent else ()
     return releases.stage(store, payload, lineage, inherited)
 

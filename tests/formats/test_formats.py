@@ -13,12 +13,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from widedeep.artifacts import LIVE, DryRunReport, Manifest, Verdict, canonical_json, sha256
 from widedeep.config import Settings
 from widedeep.data.contract import load_contract
 from widedeep.errors import FormatError
 from widedeep.model.bundle import load_bundle
+from widedeep.model.delta import applied
+from widedeep.model.delta_files import FOLDER, check_leads, load_delta
 from widedeep.model.golden import GOLDEN_FILE, GOLDEN_SCORE
 from widedeep.model.scoring import score_rows
 from widedeep.publishing import lanes, layout, releases
@@ -85,6 +88,22 @@ def test_its_model_gives_the_scores_that_it_gave(kept: Path, store: MemoryStore,
         scores = score_rows(load_bundle(folder, optimizer=False), golden, contract)
         assert np.abs(scores - golden[GOLDEN_SCORE].to_numpy()).max() <= contract.dry_run.max_score_error
         assert load_bundle(folder, optimizer=True).optimizer
+
+
+def test_its_delta_leads_from_the_parent_to_the_child_bit_for_bit(kept: Path, store: MemoryStore, tmp_path: Path) -> None:
+    parent, child = manifests(store)
+    if child.format == 1:
+        assert not any(file.name.startswith(FOLDER) for file in child.files)
+        return
+    for manifest in (parent, child):
+        releases.download(store, manifest, tmp_path / manifest.release_id)
+    header, delta = load_delta(tmp_path / child.release_id)
+    check_leads(header, parent, child)
+    target = applied(load_bundle(tmp_path / parent.release_id, optimizer=False), delta)
+    wanted = load_bundle(tmp_path / child.release_id, optimizer=False)
+    assert target.vocabularies == wanted.vocabularies
+    assert (target.specification, target.quantiles) == (wanted.specification, wanted.quantiles)
+    assert all(torch.equal(target.weights[name], tensor) for name, tensor in wanted.weights.items())
 
 
 def test_its_evidence_can_be_read(store: MemoryStore) -> None:

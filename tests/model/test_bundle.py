@@ -5,6 +5,7 @@ from datetime import date
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors import SafetensorError
@@ -99,13 +100,34 @@ def test_a_saved_bundle_is_read_back_equal_and_equal_bundles_are_equal_bytes(bun
         assert all(torch.equal(one[n], other[n]) for n in other)
 
 
-def test_readers_need_no_optimizer_file(bundle, tmp_path):
+def test_readers_need_no_file_that_only_training_needs(bundle, tmp_path):
     save_bundle(bundle, tmp_path)
     for name in set(FILES) - set(READER_FILES):
         (tmp_path / name).unlink()
     assert load_bundle(tmp_path, optimizer=False).optimizer is None
-    with pytest.raises(IntegrityError, match=r"optimizer\.safetensors"):
+    with pytest.raises(IntegrityError, match=r"values_growth\.parquet"):
         load_bundle(tmp_path, optimizer=True)
+
+
+def test_a_bundle_that_was_loaded_to_score_is_saved_as_the_same_readers_files(bundle, tmp_path):
+    for name in ("whole", "read"):
+        (tmp_path / name).mkdir()
+    save_bundle(bundle, tmp_path / "whole")
+    save_bundle(load_bundle(tmp_path / "whole", optimizer=False), tmp_path / "read")
+    assert sorted(path.name for path in (tmp_path / "read").iterdir()) == list(READER_FILES)
+    assert all((tmp_path / "whole" / name).read_bytes() == (tmp_path / "read" / name).read_bytes() for name in READER_FILES)
+
+
+@pytest.mark.parametrize("optimizer", [True, False])
+def test_tables_of_format_1_which_hold_everything_are_read_as_those_of_today(bundle, tmp_path, optimizer):
+    save_bundle(bundle, tmp_path)
+    today = load_bundle(tmp_path, optimizer=optimizer)
+    for name in ("values", "crosses"):
+        vocabulary = getattr(bundle.vocabularies, name)
+        (tmp_path / f"{name}_growth.parquet").unlink()
+        whole = pa.concat_tables([vocabulary.rows, vocabulary.waiting], promote_options="default")
+        pq.write_table(whole, tmp_path / f"{name}.parquet")
+    assert load_bundle(tmp_path, optimizer=optimizer).vocabularies == today.vocabularies
 
 
 @pytest.mark.parametrize("name", READER_FILES)

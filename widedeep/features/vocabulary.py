@@ -24,9 +24,15 @@ from widedeep.features.index import Texts, find_numbers, find_texts, number_slot
 VALUE_KEY, CROSS_KEY = pa.string(), pa.int64()
 
 
+_SPANS = pa.schema([("first_span", pa.date32()), ("last_span", pa.date32())])
+
+
+def _read_schema(key: pa.DataType) -> pa.Schema:
+    return pa.schema([("feature", pa.string()), ("key", key), ("oov", pa.bool_()), ("generation", pa.int32())])
+
+
 def _row_schema(key: pa.DataType) -> pa.Schema:
-    columns = [("feature", pa.string()), ("key", key), ("oov", pa.bool_()), ("generation", pa.int32())]
-    return pa.schema([*columns, ("first_span", pa.date32()), ("last_span", pa.date32())])
+    return pa.unify_schemas([_read_schema(key), _SPANS])
 
 
 def _waiting_schema(key: pa.DataType) -> pa.Schema:
@@ -97,22 +103,41 @@ class Vocabulary:
         constant = [pa.repeat(oov, n), pa.repeat(pa.scalar(0, pa.int32()), n), _same(span, n)]
         return pa.table([features, keys, *constant, last_span], schema=self.rows.schema)
 
-    def to_table(self) -> pa.Table:
-        """One table for the store: the rows in order, then the waiting keys (those have sightings and no generation)."""
-        return pa.concat_tables([self.rows, self.waiting], promote_options="default").combine_chunks()
+    def to_read(self) -> pa.Table:
+        """What scoring needs, for the store: the rows in order, without their spans."""
+        return self.rows.select(_read_schema(self.rows.schema.field("key").type).names).combine_chunks()
+
+    def to_grow(self) -> pa.Table:
+        """What only growing needs, for the store: the rows' spans in order, then the waiting keys (those have sightings)."""
+        return pa.concat_tables([self.rows.select(_SPANS.names), self.waiting], promote_options="default").combine_chunks()
 
     @classmethod
-    def from_table(cls, table: pa.Table, key: pa.DataType) -> Vocabulary:
-        """The inverse of `to_table`.
+    def from_tables(cls, read: pa.Table, grow: pa.Table | None, key: pa.DataType) -> Vocabulary:
+        """The inverse of `to_read` and `to_grow`. Without the latter the spans are null, and nothing waits: it can't grow.
+
+        Raises:
+            IntegrityError: a table has other columns, or they are of different vocabularies.
+        """
+        _require(read, _read_schema(key))
+        if grow is None:
+            nulls = [pa.nulls(read.num_rows, kind) for kind in _SPANS.types]
+            return cls(pa.table([*read.columns, *nulls], schema=_row_schema(key)), _waiting_schema(key).empty_table())
+        _require(grow, pa.unify_schemas([_SPANS, _waiting_schema(key)]))
+        waits = pc.is_valid(grow["sightings"])
+        spans = grow.filter(pc.invert(waits)).select(_SPANS.names)
+        if spans.num_rows != read.num_rows:
+            raise IntegrityError(f"vocabulary: got spans of {spans.num_rows} rows, wanted {read.num_rows}. Nothing was loaded.")
+        rows = pa.table([*read.columns, *spans.columns], schema=_row_schema(key))
+        return cls(rows.combine_chunks(), grow.filter(waits).select(_waiting_schema(key).names).combine_chunks())
+
+    @classmethod
+    def from_format_1(cls, table: pa.Table, key: pa.DataType) -> Vocabulary:
+        """All in one table: the rows in order, then the waiting keys (those have no generation).
 
         Raises:
             IntegrityError: the table has other columns.
         """
-        wanted = pa.unify_schemas([_row_schema(key), _waiting_schema(key)])
-        if table.schema.remove_metadata() != wanted:
-            raise IntegrityError(
-                f"vocabulary: columns are {table.schema.names}, wanted {wanted.names} as {wanted.types}. Nothing was loaded."
-            )
+        _require(table, pa.unify_schemas([_row_schema(key), _waiting_schema(key)]))
         waits = pc.is_null(table["generation"])
         rows = table.filter(pc.invert(waits)).select(_row_schema(key).names)
         return cls(rows.combine_chunks(), table.filter(waits).select(_waiting_schema(key).names).combine_chunks())
@@ -157,6 +182,13 @@ class Vocabulary:
             return number_slots(self._numbers, places)
         missing = self._missing.values()
         return text_slots(self._texts, places[~np.isin(places, list(missing))])
+
+
+def _require(table: pa.Table, wanted: pa.Schema) -> None:
+    if table.schema.remove_metadata() != wanted:
+        raise IntegrityError(
+            f"vocabulary: columns are {table.schema.names}, wanted {wanted.names} as {wanted.types}. Nothing was loaded."
+        )
 
 
 def _same(span: date, count: int) -> pa.Array:

@@ -1,6 +1,7 @@
 """A bundle is a whole model: every tensor has the shape that its specification and its vocabularies give it.
 
-Equal bundles give equal files, byte for byte. Nothing here is pickled.
+Equal bundles give equal files, byte for byte. Nothing here is pickled. What only training needs has files of its own, so that
+readers' files say nothing of when a value was seen.
 """
 
 from __future__ import annotations
@@ -28,12 +29,13 @@ WEIGHTS, OPTIMIZER = "weights.safetensors", "optimizer.safetensors"
 VALUES, CROSSES = "values.parquet", "crosses.parquet"
 QUANTILES, SPECIFICATION = "quantiles.json", "specification.json"
 READER_FILES = (CROSSES, QUANTILES, SPECIFICATION, VALUES, WEIGHTS)
-FILES = tuple(sorted([*READER_FILES, OPTIMIZER]))
+VALUES_GROWTH, CROSSES_GROWTH = "values_growth.parquet", "crosses_growth.parquet"
+FILES = tuple(sorted([*READER_FILES, OPTIMIZER, VALUES_GROWTH, CROSSES_GROWTH]))
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """`optimizer` is None when the bundle was loaded to score, not to train.
+    """`optimizer` is None when the bundle was loaded to score, not to train; its vocabularies can't grow then.
 
     Nobody writes into a bundle's tensors but `widedeep.training.loop.retrain_chunks`, which uses up the bundle that it is given.
 
@@ -60,16 +62,19 @@ class Bundle:
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> None:
-    """Write the bundle's files into an existing folder: `FILES`, less the optimizer's if the bundle has none.
+    """Write the bundle's files into an existing folder: `FILES`, or only `READER_FILES` if it has no optimizer's state.
 
     Raises:
         OSError: the disk is full or faulty; a file may be left half-written.
     """
-    _write_tensors(bundle.weights, folder / WEIGHTS)
+    values, crosses = bundle.vocabularies.values, bundle.vocabularies.crosses
+    write_tensors(bundle.weights, folder / WEIGHTS)
+    write_table(values.to_read(), folder / VALUES)
+    write_table(crosses.to_read(), folder / CROSSES)
     if bundle.optimizer is not None:
-        _write_tensors(bundle.optimizer, folder / OPTIMIZER)
-    _write_table(bundle.vocabularies.values, folder / VALUES)
-    _write_table(bundle.vocabularies.crosses, folder / CROSSES)
+        write_tensors(bundle.optimizer, folder / OPTIMIZER)
+        write_table(values.to_grow(), folder / VALUES_GROWTH)
+        write_table(crosses.to_grow(), folder / CROSSES_GROWTH)
     (folder / QUANTILES).write_bytes(bundle.quantiles.to_bytes())
     (folder / SPECIFICATION).write_bytes(bundle.specification.to_bytes())
 
@@ -82,8 +87,8 @@ def load_bundle(folder: Path, *, optimizer: bool) -> Bundle:
     """
     try:
         specification = Specification.from_bytes((folder / SPECIFICATION).read_bytes(), SPECIFICATION)
-        values = Vocabulary.from_table(pq.read_table(folder / VALUES), VALUE_KEY)
-        crosses = Vocabulary.from_table(pq.read_table(folder / CROSSES), CROSS_KEY)
+        values = _read_vocabulary(folder / VALUES, folder / VALUES_GROWTH if optimizer else None, VALUE_KEY)
+        crosses = _read_vocabulary(folder / CROSSES, folder / CROSSES_GROWTH if optimizer else None, CROSS_KEY)
         quantiles = Quantiles.from_bytes((folder / QUANTILES).read_bytes(), QUANTILES)
         weights = load_file(folder / WEIGHTS)
         state = load_file(folder / OPTIMIZER) if optimizer else None
@@ -94,7 +99,8 @@ def load_bundle(folder: Path, *, optimizer: bool) -> Bundle:
     return Bundle(specification, Vocabularies(values, crosses, specification.features), quantiles, weights, state)
 
 
-def _write_tensors(tensors: Tensors, path: Path) -> None:
+def write_tensors(tensors: Tensors, path: Path) -> None:
+    """Raises OSError, as every other writer of files does, where safetensors has an error of its own."""
     try:
         save_file(dict(tensors), path)
     except SafetensorError as error:
@@ -104,8 +110,17 @@ def _write_tensors(tensors: Tensors, path: Path) -> None:
         raise OSError(int(fault[1]), str(error), str(path)) from error
 
 
-def _write_table(vocabulary: Vocabulary, path: Path) -> None:
-    pq.write_table(vocabulary.to_table(), path, compression="zstd")
+def write_table(table: pa.Table, path: Path) -> None:
+    """As bundles write all their tables."""
+    pq.write_table(table, path, compression="zstd")
+
+
+def _read_vocabulary(path: Path, growth: Path | None, key: pa.DataType) -> Vocabulary:
+    table = pq.read_table(path)
+    if "first_span" not in table.column_names:
+        return Vocabulary.from_tables(table, growth and pq.read_table(growth), key)
+    whole = Vocabulary.from_format_1(table, key)
+    return whole if growth else Vocabulary.from_tables(whole.to_read(), None, key)
 
 
 def _misfits(tensors: Tensors, wanted: Shapes) -> list[str]:

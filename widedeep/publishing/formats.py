@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from widedeep.artifacts import Manifest
 from widedeep.errors import FormatError
 
-READERS: Mapping[int, Callable[[bytes, str], Manifest]] = {1: Manifest.from_bytes}
-"""The reader of each format: (stored bytes, their place) to a manifest whose `to_bytes` are those bytes again, since digests and
+READERS: Mapping[int, Callable[[bytes, str], Manifest]] = {1: Manifest.from_bytes, 2: Manifest.from_bytes}
+"""Since 2, a file that readers need holds nothing that only training needs, and a release may have a folder `delta/`.
+
+The reader of each format: (stored bytes, their place) to a manifest whose `to_bytes` are those bytes again, since digests and
 signatures cover them. A format that can no longer be loaded keeps its entry: a reader that raises FormatError with the command
 that migrates it."""
 

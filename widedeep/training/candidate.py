@@ -25,7 +25,7 @@ from widedeep.model.specification import Specification, row_bytes
 from widedeep.training.ahead import one_ahead
 from widedeep.training.loop import Chunk, retrain_chunks
 from widedeep.training.sampling import sampled_rows
-from widedeep.training.warm_start import WarmStartReport, warm_start
+from widedeep.training.warm_start import WarmStartReport, optimizer_of, warm_start
 
 Parts = Sequence[tuple[Part, Rows | pa.Table]]
 OnProgress = Callable[[int, int], None]
@@ -86,6 +86,8 @@ def train_candidate(
         ContractError: rows lack a column that the contract names, or a label.
         UsageError: the parent was loaded to score, without its optimizer's state.
     """
+    if parent is not None:
+        optimizer_of(parent)
     delivered = sorted(((part, rows_of(rows)) for part, rows in parts), key=lambda own: (own[0].span, own[0].part, own[0].digest))
     learnt = [(part, sampled_rows(rows, contract, part, seed)) for part, rows in delivered]
     vocabularies, growths = _grown(parent, learnt, contract)

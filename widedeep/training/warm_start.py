@@ -63,7 +63,7 @@ def warm_start(
     specification = Specification.of(contract, max(filter(None, [known, until]), default=None))
     sizes = len(vocabularies.values), len(vocabularies.crosses)
     weights, state = weight_shapes(specification, *sizes), optimizer_shapes(specification, *sizes)
-    old: Tensors = {} if parent is None else _all_tensors(parent)
+    old: Tensors = {} if parent is None else {**parent.weights, **optimizer_of(parent)}
     columns = _Columns.shared(specification, specification if parent is None else parent.specification)
     cold = _ColdRows.since(vocabularies if parent is None else parent.vocabularies, vocabularies)
     tensors: dict[str, torch.Tensor] = {}
@@ -78,12 +78,13 @@ def warm_start(
     return bundle, _report(parent, bundle)
 
 
-def _all_tensors(parent: Bundle) -> Tensors:
+def optimizer_of(parent: Bundle) -> Tensors:
+    """Raise UsageError if there is none: then its vocabularies can't grow either."""
     if parent.optimizer is None:
         raise UsageError(
             "parent was loaded to score, without its optimizer's state; load it with optimizer=True to train from it"
         )
-    return {**parent.weights, **parent.optimizer}
+    return parent.optimizer
 
 
 @dataclass(frozen=True)
