@@ -176,6 +176,12 @@ class DryRun(Section):
     timeout: timedelta = timedelta(minutes=5)
 
 
+class Publishing(Section):
+    """`deltas`: a release also carries what leads to it from its parent, for servers that hold that (docs/adr/0009-deltas.md)."""
+
+    deltas: bool = True
+
+
 class Retention(Section):
     """What `widedeep prune` keeps. None keeps for ever. Moves of the pointer, verdicts and outcomes are always kept.
 
@@ -213,6 +219,7 @@ class Contract(Section):
     pending: Pending = Pending()
     gate: Gate
     dry_run: DryRun = DryRun()
+    publishing: Publishing = Publishing()
     retention: Retention = Retention()
 
     @model_validator(mode="after")
@@ -239,6 +246,7 @@ class Contract(Section):
             name: {"type": c.type, "role": c.role, "of": c.of, "min_count": c.min_count} for name, c in self.columns.items()
         }
         shaping["dry_run_rows"] = self.dry_run.rows
+        shaping["deltas"] = self.publishing.deltas
         return sha256(canonical_json(shaping))
 
     @cached_property

@@ -20,15 +20,18 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from widedeep.artifacts import DryRunReport
+from widedeep.artifacts import DryRunReport, Manifest
 from widedeep.config import load_settings
 from widedeep.data.contract import Contract, DryRun, load_contract
 from widedeep.errors import IntegrityError, PermanentError, WidedeepError
-from widedeep.model.bundle import Bundle, load_bundle
+from widedeep.model.bundle import READER_FILES, Bundle, load_bundle
+from widedeep.model.delta import applied, same_bits
+from widedeep.model.delta_files import FOLDER, check_leads, load_delta
 from widedeep.model.golden import GOLDEN_FILE, GOLDEN_SCORE
 from widedeep.model.scoring import score_rows
+from widedeep.publishing import layout
 from widedeep.publishing.keys import Trust, load_trust
-from widedeep.publishing.releases import download
+from widedeep.publishing.releases import download, load_manifest
 from widedeep.publishing.s3 import open_store
 from widedeep.publishing.store import ObjectStore
 from widedeep.serving.loading import load_to_rehearse
@@ -63,17 +66,18 @@ def rehearse(
     except Exception as error:  # whatever it is, a server would have met it
         failure = f"can't score real rows: {type(error).__name__}: {error}"
         return DryRunReport(release_id=release_id, manifest_sha256=manifest_sha256, failures=(failure,))
+    peak_rss_mb = _peak_rss_mb()
     return DryRunReport(
         release_id=release_id,
         manifest_sha256=manifest_sha256,
-        failures=tuple(_failures(scores, expected, contract.dry_run)),
+        failures=(*_failures(scores, expected, contract.dry_run), *_delta_failures(store, manifest, folder, bundle)),
         files_verified=len(manifest.files),
         rows_scored=len(scores),
         largest_score_error=float(np.abs(scores - expected).max()) if np.isfinite(scores).all() else None,
         load_s=round(load_s, 3),
         score_p50_ms=round(float(np.percentile(latencies_ms, 50)), 3),
         score_p99_ms=round(float(np.percentile(latencies_ms, 99)), 3),
-        peak_rss_mb=_peak_rss_mb(),
+        peak_rss_mb=peak_rss_mb,
     )
 
 
@@ -88,6 +92,29 @@ def _failures(scores: NDArray[np.float64], expected: NDArray[np.float64], limits
         yield f"scores lie between {scores.min():.3g} and {scores.max():.3g}, wanted probabilities"
     if len(scores) > 1 and np.ptp(scores) == 0:
         yield f"all {len(scores)} rows got the same score {scores[0]:.6f}"
+
+
+def _delta_failures(store: ObjectStore, manifest: Manifest, folder: Path, bundle: Bundle) -> Iterator[str]:
+    """What is wrong with the candidate's delta, if it has one: applied to its base, it has to give this very bundle.
+
+    A release that a rollback leads to may have outlived its base; nobody can apply its delta then.
+    """
+    if not (folder / FOLDER).exists():
+        return
+    base_folder = folder / "base"
+    try:
+        header, delta = load_delta(folder)
+        if store.get(layout.manifest(header.base)) is None:
+            return
+        base = load_manifest(store, header.base, published=True)
+        check_leads(header, base, manifest)
+        download(store, base, base_folder, READER_FILES)
+        reached = applied(load_bundle(base_folder, optimizer=False), delta)
+    except IntegrityError as error:
+        yield f"its delta can't be applied: {error}"
+        return
+    if not same_bits(reached, bundle):
+        yield f"its delta leads from {header.base} to another model than the candidate. Train it again"
 
 
 def _latencies_ms(bundle: Bundle, golden: pa.Table, contract: Contract) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from widedeep.publishing.keys import load_trust
 from widedeep.publishing.pending import Plan, plan
 from widedeep.publishing.pointer import champion, withdrawn
 from widedeep.publishing.signing import check_signature
-from widedeep.publishing.transfer import full_disk_told
+from widedeep.publishing.transfer import file_ref, full_disk_told
 from widedeep.steps.records import record
 from widedeep.steps.settled import put_aside
 from widedeep.steps.workplace import Workplace, wanted
@@ -128,9 +128,11 @@ def part_rows(place: Workplace, part: Part) -> "RowsInFile":
 def load_release(place: Workplace, manifest: Manifest, *, optimizer: bool) -> tuple["Bundle", Path]:
     """A release's bundle and the scratch folder with its files, each verified; to score, only what readers need is fetched."""
     from widedeep.model.bundle import READER_FILES, load_bundle
+    from widedeep.model.delta_files import FOLDER
 
     folder = place.folder()
-    releases.download(place.store, manifest, folder, None if optimizer else READER_FILES)
+    whole = {file.name for file in manifest.files if not file.name.startswith(FOLDER)}
+    releases.download(place.store, manifest, folder, whole if optimizer else READER_FILES)
     return load_bundle(folder, optimizer=optimizer), folder
 
 
@@ -146,6 +148,7 @@ def _train(place: Workplace, lineage: Lineage, parent: Manifest | None) -> Candi
     before, before_folder = load_release(place, parent, optimizer=True) if parent else (None, None)
     parts = [(part, part_rows(place, part)) for part in lineage.learnt]
     bundle, report = train_candidate(before, parts, place.contract, lineage.seed, place.on_rows)
+    del before
     folder = place.folder()
     catalogue = (
         pq.read_table(before_folder / CATALOGUE_FILE) if before_folder and (before_folder / CATALOGUE_FILE).exists() else None
@@ -159,11 +162,27 @@ def _train(place: Workplace, lineage: Lineage, parent: Manifest | None) -> Candi
         if catalogue:
             pq.write_table(catalogue, folder / CATALOGUE_FILE)
         (folder / REPORT_FILE).write_bytes(report.to_bytes())
+        if parent and before_folder and place.contract.publishing.deltas:
+            _save_delta(parent, before_folder, bundle, folder)
     log.info("%s: learnt %s", lineage.span, _told(report))
     for warning in report.warnings():
         log.warning("%s: %s", lineage.span, warning)
     inherited = (*parent.inherited, *parent.lineage.learnt) if parent else ()
     return releases.stage(place.store, folder, lineage, inherited)
+
+
+def _save_delta(parent: Manifest, parent_folder: Path, bundle: "Bundle", folder: Path) -> None:
+    """Beside a bundle's files what leads to them from its parent's, if its shape is still the same."""
+    from widedeep.model.bundle import READER_FILES, load_bundle
+    from widedeep.model.delta import difference, reshaped
+    from widedeep.model.delta_files import save_delta
+
+    # Training wrote into the parent's layers, so it is read again.
+    base = load_bundle(parent_folder, optimizer=False)
+    if fields := reshaped(base.specification, bundle.specification):
+        log.info("no delta on %s: %s changed; servers load this release in full", parent.release_id, ", ".join(fields))
+        return
+    save_delta(difference(base, bundle), parent, [file_ref(name, folder / name) for name in READER_FILES], folder)
 
 
 def _told(report: "TrainingReport") -> str:

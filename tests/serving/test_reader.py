@@ -1,0 +1,389 @@
+"""A reader that follows the champion: by deltas where they lead there, in full where not, and never with half of either."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from widedeep.artifacts import LIVE, ChampionPointer, Lineage, Manifest, Part
+from widedeep.data.contract import Column, Contract, Cross, Gate, Label, Model, SplitRule, Training, VocabularyLimits
+from widedeep.errors import IntegrityError, OrderError, StoreUnavailableError, UsageError
+from widedeep.features.encoding import encode
+from widedeep.model.bundle import READER_FILES, load_bundle, save_bundle
+from widedeep.model.delta import difference, fill
+from widedeep.model.delta_files import save_delta
+from widedeep.model.determinism import deterministic
+from widedeep.model.forward import scores
+from widedeep.model.scoring import score_rows
+from widedeep.publishing import layout
+from widedeep.publishing.keys import Trust
+from widedeep.publishing.memory import MemoryStore
+from widedeep.publishing.releases import download, load_manifest, stage
+from widedeep.publishing.transfer import file_ref
+from widedeep.serving import reader as reader_module
+from widedeep.serving.reader import ModelReader
+from widedeep.serving.shared_lock import SharedLock
+from widedeep.training.candidate import train_candidate
+from widedeep.training.profile import numeric_profile
+
+START, DIGEST, DAYS, SOON_S = date(2026, 1, 1), "0" * 64, 5, 60
+CONTRACT = Contract(
+    name="readers",
+    user="who",
+    time="at",
+    label=Label(column="bought"),
+    columns={
+        "who": Column(type="string", role="categorical"),
+        "tags": Column(type="list", role="multivalent"),
+        "age": Column(type="number", role="numeric"),
+        "at": Column(type="timestamp"),
+        "bought": Column(type="boolean"),
+    },
+    crosses=(Cross(of=("who", "tags")),),
+    split=SplitRule(salt="s"),
+    gate=Gate(margin=0.01),
+    model=Model(embedding=2, hidden=(3,), quantiles=3),
+    training=Training(batch_size=8),
+    vocabulary=VocabularyLimits(evict_after_days=1, max_bytes=1500),
+)
+
+
+def rows_of(day: int, count: int = 40) -> pa.Table:
+    """Each day has users of its own, so that rows pass on."""
+    random = np.random.default_rng(day)
+    who = [f"u{day * 4 + random.integers(8)}" for _ in range(count)]
+    tags = [[f"t{t}" for t in random.integers(4, size=2)] for _ in range(count)]
+    bought = [bool(random.integers(2)) for _ in range(count)]
+    columns = [pa.array(who), pa.array(tags), pa.array(random.random(count)), pa.array([0] * count), pa.array(bought)]
+    return pa.table(columns, names=["who", "tags", "age", "at", "bought"])
+
+
+EVERYTHING = pa.concat_tables([rows_of(day) for day in range(DAYS)])
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of published releases, oldest first; a test says which of them is the champion."""
+
+    store: MemoryStore
+    releases: tuple[Manifest, ...]
+
+    def crown(self, number: int) -> None:
+        release, key = self.releases[number], layout.champion(LIVE)
+        at = datetime(2026, 1, 1, tzinfo=UTC)
+        known = self.store.get(key)
+        pointer = ChampionPointer(
+            lane=LIVE,
+            release_id=release.release_id,
+            span=release.lineage.span,
+            manifest_sha256=release.content_digest(),
+            sequence=1,
+            previous=None,
+            moved_at=at,
+            moved_by="test",
+            reason="so",
+        )
+        self.store.swap(key, pointer.to_bytes(), known.etag if known else None)
+
+    def key(self, number: int, name: str) -> str:
+        release = self.releases[number]
+        return layout.release_file(release.release_id, next(file for file in release.files if file.name == name))
+
+    def whole(self, number: int, folder: Path) -> Path:
+        """The files that a reader without any delta would load."""
+        folder.mkdir()
+        download(self.store, self.releases[number], folder, READER_FILES)
+        return folder
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Line:
+    store, folder = MemoryStore(), tmp_path_factory.mktemp("line")
+    line: list[Manifest] = []
+    for day in range(DAYS):
+        own, part = folder / str(day), Part(span=START + timedelta(days=3 * day), version=1, digest=DIGEST, part="train")
+        own.mkdir()
+        parent = load_bundle(folder / str(day - 1), optimizer=True) if line else None
+        bundle, _ = train_candidate(parent, [(part, rows_of(day))], CONTRACT, 0, lambda _learnt, _total: None)
+        save_bundle(bundle, own)
+        if line:
+            delta = difference(load_bundle(folder / str(day - 1), optimizer=False), bundle)
+            save_delta(delta, line[-1], [file_ref(name, own / name) for name in READER_FILES], own)
+        lineage = Lineage(
+            span=part.span,
+            parent=line[-1].release_id if line else None,
+            learnt=(part,),
+            seed=0,
+            profile=numeric_profile(CONTRACT.training),
+            **dict.fromkeys(["split_digest", "contract_digest", "source_digest"], DIGEST),
+        )
+        candidate = stage(store, own, lineage, inherited=())
+        store.create(layout.manifest(candidate.release_id), store.get(layout.candidate(candidate.release_id)).data)
+        line.append(load_manifest(store, candidate.release_id, published=True))
+    return Line(store, tuple(line))
+
+
+@pytest.fixture
+def line(published: Line) -> Line:
+    """The same line, in a store that a test may damage."""
+    store = MemoryStore()
+    for key in published.store.keys(""):
+        store.create(key, published.store.get(key).data)
+    return Line(store, published.releases)
+
+
+@pytest.fixture
+def reader(line: Line, tmp_path: Path) -> ModelReader:
+    return ModelReader(line.store, Trust({}, required=False), LIVE, tmp_path)
+
+
+def read_bytes(reader: ModelReader, folder: Path) -> dict[str, bytes]:
+    """What the reader holds, as files."""
+    folder.mkdir()
+    with reader.model() as held:
+        save_bundle(held.bundle, folder)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def holds(reader: ModelReader, line: Line, number: int, scratch: Path) -> bool:
+    """Whether the reader holds exactly that release: its files' bytes, and its scores."""
+    whole = line.whole(number, scratch / "whole")
+    same = read_bytes(reader, scratch / "held") == {name: (whole / name).read_bytes() for name in READER_FILES}
+    with reader.model() as held:
+        scored = score_rows(held.bundle, EVERYTHING, CONTRACT)
+        named = held.manifest == line.releases[number]
+    return same and named and np.array_equal(scored, score_rows(load_bundle(whole, optimizer=False), EVERYTHING, CONTRACT))
+
+
+def test_a_reader_holds_nothing_until_there_is_a_champion(line, reader):
+    with pytest.raises(UsageError, match="holds no model"), reader.model():
+        pass
+    with pytest.raises(OrderError, match="no champion"):
+        reader.refresh()
+
+
+def test_day_by_day_a_reader_goes_on_by_one_delta_and_holds_the_full_release_bit_for_bit(line, reader, tmp_path):
+    line.crown(0)
+    assert reader.refresh().how == "full"
+    for day in range(1, DAYS):
+        line.crown(day)
+        done = reader.refresh()
+        assert (done.how, done.deltas, done.release_id) == ("deltas", 1, line.releases[day].release_id)
+        scratch = tmp_path / f"day-{day}"
+        scratch.mkdir()
+        assert holds(reader, line, day, scratch)
+    assert reader.refresh().how == "unchanged"
+
+
+def test_the_days_of_the_line_recycle_rows(reader, line):
+    line.crown(DAYS - 1)
+    reader.refresh()
+    with reader.model() as held:
+        assert held.bundle.vocabularies.values.passed_on > 0
+        assert not held.bundle.vocabularies.crosses.held().all() or held.bundle.vocabularies.crosses.passed_on > 0
+
+
+def test_a_reader_that_missed_days_goes_through_their_deltas_in_order(line, reader, tmp_path):
+    line.crown(0)
+    reader.refresh()
+    line.crown(DAYS - 1)
+    assert (reader.refresh().deltas, holds(reader, line, DAYS - 1, tmp_path)) == (DAYS - 1, True)
+
+
+def test_beyond_so_many_deltas_the_release_is_loaded_in_full(line, tmp_path):
+    reader = ModelReader(line.store, Trust({}, required=False), LIVE, tmp_path, most_deltas=2)
+    line.crown(0)
+    reader.refresh()
+    line.crown(2)
+    assert reader.refresh().how == "deltas"
+    line.crown(0)
+    reader.refresh()
+    line.crown(3)
+    done = reader.refresh()
+    assert (done.how, "at most 2 deltas" in done.because) == ("full", True)
+    assert holds(reader, line, 3, tmp_path)
+
+
+def test_after_a_rollback_the_release_is_loaded_in_full(line, reader, tmp_path):
+    line.crown(3)
+    reader.refresh()
+    line.crown(1)
+    assert reader.refresh().how == "full"
+    assert holds(reader, line, 1, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["delta/delta.json", "delta/rows.safetensors", "delta/values.parquet", "delta/crosses.parquet"])
+@pytest.mark.parametrize("damage", ["missing", "changed"])
+def test_a_delta_that_is_missing_or_damaged_is_noticed_before_anything_is_written(
+    line, reader, tmp_path, name, damage, monkeypatch
+):
+    line.crown(0)
+    reader.refresh()
+    key = line.key(2, name)
+    data = line.store.get(key).data
+    line.store.delete(key)
+    if damage == "changed":
+        line.store.create(key, data[:-1] + bytes([data[-1] ^ 1]))
+    monkeypatch.setattr(reader_module, "fill", lambda *_: pytest.fail("a row was written"))
+    line.crown(2)
+    done = reader.refresh()
+    assert (done.how, "IntegrityError" in done.because) == ("full", True)
+    assert holds(reader, line, 2, tmp_path)
+
+
+def test_a_repeated_or_an_out_of_order_delta_is_refused_and_what_is_held_stays(line, reader, tmp_path, monkeypatch):
+    line.crown(0)
+    reader.refresh()
+    line.crown(1)
+    reader.refresh()
+    for number in (1, 3):  # that of day 1 again; that of day 3 before that of day 2
+        with pytest.raises(IntegrityError, match="leads on from"):
+            reader._follow([line.releases[number]])
+    assert holds(reader, line, 1, tmp_path)
+
+
+def test_a_delta_that_breaks_off_leaves_nobody_a_mixture_and_the_release_is_loaded_in_full(line, reader, tmp_path, monkeypatch):
+    line.crown(0)
+    reader.refresh()
+
+    def broken(bundle, delta):
+        bundle.weights["embedding"][:2] = 7.0
+        raise MemoryError("amid the rows")
+
+    monkeypatch.setattr(reader_module, "fill", broken)
+    line.crown(1)
+    done = reader.refresh()
+    assert (done.how, "amid the rows" in done.because) == ("full", True)
+    assert holds(reader, line, 1, tmp_path)
+
+
+def test_a_reader_whose_delta_broke_off_scores_nothing_until_the_store_gives_it_a_whole_release(
+    line, reader, tmp_path, monkeypatch
+):
+    line.crown(0)
+    reader.refresh()
+    load = reader._load
+
+    def unreachable(_manifest):
+        raise StoreUnavailableError("no connection")
+
+    def broken(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(reader_module, "fill", broken)
+    monkeypatch.setattr(reader, "_load", unreachable)
+    line.crown(1)
+    with pytest.raises(StoreUnavailableError):
+        reader.refresh()
+    with pytest.raises(UsageError, match="holds no model"), reader.model():
+        pass
+    monkeypatch.setattr(reader, "_load", load)
+    assert reader.refresh().how == "full"
+    assert holds(reader, line, 1, tmp_path)
+
+
+def test_a_reader_goes_on_with_what_it_holds_while_the_store_is_away(line, reader, tmp_path, monkeypatch):
+    line.crown(0)
+    reader.refresh()
+
+    def unreachable(*_):
+        raise StoreUnavailableError("no connection")
+
+    line.crown(1)
+    with monkeypatch.context() as away:
+        away.setattr(line.store, "download", unreachable)
+        with pytest.raises(StoreUnavailableError):
+            reader.refresh()
+        assert holds_in(reader, line.releases[0])
+    assert reader.refresh().how == "deltas"
+
+
+def holds_in(reader: ModelReader, release: Manifest) -> bool:
+    with reader.model() as held:
+        return held.manifest == release
+
+
+def test_threads_that_score_while_deltas_are_applied_only_ever_see_whole_releases(line, reader, tmp_path):
+    whole = [load_bundle(line.whole(n, tmp_path / str(n)), optimizer=False) for n in range(DAYS)]
+    wanted = {line.releases[n].release_id: score_rows(bundle, EVERYTHING, CONTRACT) for n, bundle in enumerate(whole)}
+    line.crown(0)
+    reader.refresh()
+    done = Event()
+
+    def scoring() -> set[str]:
+        seen = set()
+        while not done.is_set():
+            with reader.model() as held:
+                own = held.bundle
+                scored = scores(own, encode(EVERYTHING, own.vocabularies, own.quantiles, CONTRACT))
+                assert np.array_equal(scored, wanted[held.manifest.release_id])
+                seen.add(held.manifest.release_id)
+        return seen
+
+    with deterministic(1), ThreadPoolExecutor(4) as pool:
+        threads = [pool.submit(scoring) for _ in range(4)]
+        try:
+            for _ in range(3):
+                for day in range(DAYS):
+                    line.crown(day)
+                    reader.refresh()
+        finally:
+            done.set()
+        assert len(set().union(*(thread.result(SOON_S) for thread in threads))) > 1
+
+
+def test_while_one_scores_no_row_is_written_and_while_rows_are_written_nobody_scores(line, reader, monkeypatch):
+    line.crown(0)
+    reader.refresh()
+    line.crown(1)
+    writing, go_on = Event(), Event()
+
+    def slow(bundle, delta):
+        writing.set()
+        assert go_on.wait(SOON_S)
+        fill(bundle, delta)
+
+    monkeypatch.setattr(reader_module, "fill", slow)
+    with ThreadPoolExecutor(2) as pool:
+        with reader.model() as held:
+            refreshed = pool.submit(reader.refresh)
+            assert not writing.wait(0.2)
+            assert held.manifest == line.releases[0]
+        assert writing.wait(SOON_S)
+        scored = pool.submit(lambda: holds_in(reader, line.releases[1]))
+        assert not scored.done()
+        go_on.set()
+        assert scored.result(SOON_S)
+        assert refreshed.result(SOON_S).how == "deltas"
+
+
+def test_who_wants_the_lock_alone_is_not_kept_out_by_those_who_come_later():
+    lock, inside, alone, leave = SharedLock(), Event(), Event(), Event()
+
+    def share(entered: Callable[[], None]) -> None:
+        with lock.shared():
+            entered()
+
+    def claim() -> bool:
+        with lock.alone():
+            alone.set()
+            return late.done()
+
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(share, lambda: (inside.set(), leave.wait(SOON_S)))
+        assert inside.wait(SOON_S)
+        claiming = pool.submit(claim)
+        while not lock._claimed:
+            pass
+        late = pool.submit(share, lambda: None)
+        assert not alone.is_set()
+        leave.set()
+        assert not claiming.result(SOON_S)
+        first.result(SOON_S)
+        late.result(SOON_S)
