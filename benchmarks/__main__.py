@@ -5,7 +5,7 @@ Each writes its file into `benchmarks/results/`.
 
 import sys
 
-from benchmarks import big_span, local_stack, parse_dags, quantile_refit, sample_chain, transfer
+from benchmarks import big_span, delta, local_stack, parse_dags, quantile_refit, sample_chain, transfer
 from benchmarks.engine import __main__ as engine
 from benchmarks.quality import movielens, simulated
 
@@ -16,6 +16,7 @@ PARTS = {
     "quantile-refit": quantile_refit.main,
     "transfer": lambda: transfer.main([]),
     "engine": lambda: engine.main([]),
+    "delta": lambda: delta.main([]),
     "big-span": lambda: big_span.main([]),
     "quality-simulated": lambda: simulated.main([]),
     "quality-movielens": lambda: movielens.main([]),
