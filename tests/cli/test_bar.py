@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 from rich.console import Console
 
-from widedeep import cli
+from widedeep.cli import terminal
 
 
 @dataclass(frozen=True)
@@ -22,17 +22,17 @@ class Place:
 def screen(monkeypatch):
     """Standard error as the terminal (or not) that a test asks for."""
 
-    def make(*, terminal):
+    def make(*, is_terminal):
         file = io.StringIO()
-        monkeypatch.setattr(cli, "err", Console(file=file, force_terminal=terminal, width=100))
+        monkeypatch.setattr(terminal, "err", Console(file=file, force_terminal=is_terminal, width=100))
         return file
 
     return make
 
 
 def test_a_terminal_shows_the_step_and_while_training_how_far_it_is(screen):
-    file = screen(terminal=True)
-    with cli._watched(Place(None), "2026-11-20") as (watched, on_step):
+    file = screen(is_terminal=True)
+    with terminal.watched(Place(None), "2026-11-20") as (watched, on_step):
         for step in ("ingest", "train"):
             on_step(step)
         watched.on_rows(0, 40_000)
@@ -44,8 +44,8 @@ def test_a_terminal_shows_the_step_and_while_training_how_far_it_is(screen):
 
 
 def test_without_a_terminal_the_workplace_keeps_its_lines_and_no_bar_is_drawn(screen):
-    file, place = screen(terminal=False), Place(print)
-    with cli._watched(place, "2026-11-20") as (watched, on_step):
+    file, place = screen(is_terminal=False), Place(print)
+    with terminal.watched(place, "2026-11-20") as (watched, on_step):
         on_step("train")
         assert watched is place
     assert file.getvalue() == ""

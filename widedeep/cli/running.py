@@ -1,0 +1,40 @@
+"""Commands that do the steps."""
+
+from typing import Annotated
+
+import typer
+
+from widedeep.cli.terminal import First, Last, Span, app, out, watched, workplace
+
+
+@app.command(rich_help_panel="Run")
+def run(
+    span: Span, lane: Annotated[str | None, typer.Option(help="Default: live after its head, else a lane of its own.")] = None
+) -> None:
+    """Run all steps of one span: ingest, validate, train, dry run, gate, publish, settle."""
+    from widedeep.steps import run_span
+
+    with workplace() as place, watched(place, f"{span:%Y-%m-%d}") as (told, on_step):
+        progress = run_span(told, span.date(), lane, on_step)
+    out.print(
+        f"{progress.span} in lane {progress.lane}: [bold]{progress.result}[/]"
+        + (f", {progress.release}" if progress.release else "")
+    )
+
+
+@app.command(rich_help_panel="Run")
+def bootstrap(first: First, last: Last) -> None:
+    """Train the first release of the live lane on a whole history, in one go."""
+    from widedeep.steps import bootstrap as learn
+
+    with workplace() as place, watched(place, "bootstrap") as (told, on_step):
+        progress = learn(told, first.date(), last.date(), on_step)
+    out.print(f"{first:%Y-%m-%d} to {last:%Y-%m-%d}: [bold]{progress.result}[/], {progress.release}")
+
+
+@app.command(rich_help_panel="Run")
+def demo() -> None:
+    """Three spans through the same steps, without Airflow: one promoted, one quarantined, one rejected."""
+    from widedeep.demo import demonstrate
+
+    demonstrate(out)
