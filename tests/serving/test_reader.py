@@ -2,21 +2,24 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from widedeep.artifacts import LIVE, ChampionPointer, Lineage, Manifest, Part
 from widedeep.data.contract import Column, Contract, Cross, Gate, Label, Model, SplitRule, Training, VocabularyLimits
 from widedeep.errors import IntegrityError, OrderError, StoreUnavailableError, UsageError
 from widedeep.features.encoding import encode
-from widedeep.model.bundle import READER_FILES, load_bundle, save_bundle
-from widedeep.model.delta import difference, fill
+from widedeep.model.bundle import READER_FILES, Bundle, load_bundle, save_bundle
+from widedeep.model.delta import Delta, difference, fill
 from widedeep.model.delta_files import save_delta
 from widedeep.model.determinism import deterministic
 from widedeep.model.forward import scores
@@ -132,10 +135,13 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Line:
 @pytest.fixture
 def line(published: Line) -> Line:
     """The same line, in a store that a test may damage."""
+    return copied(published)
+
+
+def copied(line: Line) -> Line:
     store = MemoryStore()
-    for key in published.store.keys(""):
-        store.create(key, published.store.get(key).data)
-    return Line(store, published.releases)
+    store.objects = dict(line.store.objects)
+    return Line(store, line.releases)
 
 
 @pytest.fixture
@@ -307,6 +313,32 @@ def test_a_reader_goes_on_with_what_it_holds_while_the_store_is_away(line, reade
 def holds_in(reader: ModelReader, release: Manifest) -> bool:
     with reader.model() as held:
         return held.manifest == release
+
+
+steps = st.lists(st.tuples(st.integers(0, DAYS - 1), st.sampled_from(["whole", "damaged", "breaks off"])), min_size=1, max_size=8)
+
+
+@given(steps)
+@settings(max_examples=25, deadline=None)
+def test_whatever_champions_come_and_whatever_goes_wrong_a_refreshed_reader_holds_the_champion_bit_for_bit(published, drawn):
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        line = copied(published)
+        reader = ModelReader(line.store, Trust({}, required=False), LIVE, Path(folder))
+        for turn, (number, fate) in enumerate(drawn):
+            if fate == "damaged" and number:
+                line.store.objects[line.key(number, "delta/rows.safetensors")] = b"nothing of use"
+            patch.setattr(reader_module, "fill", half if fate == "breaks off" else fill)
+            line.crown(number)
+            reader.refresh()
+            scratch = Path(folder, str(turn))
+            scratch.mkdir()
+            assert holds(reader, line, number, scratch)
+
+
+def half(bundle: Bundle, delta: Delta) -> None:
+    """Writes one table, then breaks off."""
+    fill(bundle, replace(delta, ids={"embedding": delta.ids["embedding"]}))
+    raise MemoryError
 
 
 def test_threads_that_score_while_deltas_are_applied_only_ever_see_whole_releases(line, reader, tmp_path):
