@@ -140,6 +140,16 @@ def test_whatever_the_line_does_the_answer_is_right_or_unknown(
     assert (True, True, 1) in answered, "no retry mended what happened once"
 
 
+@pytest.mark.parametrize("call", ["get", "list"])
+def test_an_answer_that_breaks_off_anywhere_in_its_headers_is_not_taken_for_a_whole_one(
+    call: str, proxy: Any, fault: Any, s3_store: S3Store, tmp_path: Path
+) -> None:
+    for after_bytes in range(15, 500, 20):
+        line = proxy()
+        line.fault = fault("cut", "down", after_bytes, 1)
+        CALLS[call](S3Store(s3_store.url, line.endpoint), s3_store, f"{after_bytes}", tmp_path)
+
+
 @pytest.mark.parametrize("direction", ["up", "down"])
 def test_a_slow_line_only_takes_longer(direction: str, proxy: Any, fault: Any, s3_store: S3Store, tmp_path: Path) -> None:
     for name, call in CALLS.items():

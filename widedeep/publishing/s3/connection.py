@@ -12,6 +12,8 @@ from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
 from botocore.exceptions import NoCredentialsError
 
+from widedeep.publishing.s3.faults import refuse_half_an_answer
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
@@ -52,7 +54,9 @@ def connect(endpoint: str | None, options: S3Options) -> "S3Client":
     )
     session = boto3.session.Session(botocore_session=_session(options), region_name=options.region)
     verify = str(options.ca_bundle) if options.ca_bundle else None
-    return session.client("s3", endpoint_url=endpoint, config=config, verify=verify)
+    client = session.client("s3", endpoint_url=endpoint, config=config, verify=verify)
+    client.meta.events.register("after-call.s3", refuse_half_an_answer)
+    return client
 
 
 def _session(options: S3Options) -> botocore.session.Session:

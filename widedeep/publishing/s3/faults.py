@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import botocore.exceptions as refusals
 from botocore.exceptions import BotoCoreError, ClientError
@@ -10,7 +11,11 @@ from urllib3.exceptions import HTTPError
 
 from widedeep.errors import StoreAccessError, StoreUnavailableError
 
-NOT_FOUND, PRECONDITION_FAILED, SERVER_FAULT, NOT_IMPLEMENTED = 404, 412, 500, 501
+if TYPE_CHECKING:
+    from botocore.awsrequest import AWSResponse
+    from botocore.model import OperationModel
+
+MULTIPLE_CHOICES, NOT_FOUND, PRECONDITION_FAILED, SERVER_FAULT, NOT_IMPLEMENTED = 300, 404, 412, 500, 501
 CONFLICTS = {NOT_FOUND, 409, PRECONDITION_FAILED}
 
 TRY_AGAIN = {
@@ -30,8 +35,8 @@ an object that was replaced while it was read, an answer that broke off before i
 
 CLOCK = {"RequestTimeTooSkewed", "RequestExpired"}
 
-NO_ANSWER = (BotoCoreError, ResponseParserError, HTTPError)
-"""An answer that breaks off within its body comes through botocore as urllib3 raised it."""
+NO_ANSWER = (BotoCoreError, ResponseParserError, HTTPError, ValueError)
+"""An answer that breaks off within its body comes through botocore as urllib3 raised it, within a number as a ValueError."""
 
 CREDENTIALS = (
     refusals.NoCredentialsError,
@@ -41,6 +46,25 @@ CREDENTIALS = (
     refusals.NoAuthTokenError,
     refusals.SSOError,
 )
+
+
+IN_EVERY_ANSWER = {
+    "PutObject": ("ETag",),
+    "GetObject": ("ETag", "ContentLength"),
+    "HeadObject": ("ETag", "ContentLength"),
+    "ListObjectsV2": ("IsTruncated",),
+    "ListMultipartUploads": ("IsTruncated",),
+    "ListParts": ("IsTruncated",),
+    "CreateMultipartUpload": ("UploadId",),
+    "UploadPart": ("ETag",),
+}
+
+
+def refuse_half_an_answer(http_response: "AWSResponse", parsed: dict[str, Any], model: "OperationModel", **_: object) -> None:
+    """Python's http.client takes headers that break off for all of them, and then a body for empty: a list without an object."""
+    missing = [field for field in IN_EVERY_ANSWER.get(model.name, ()) if field not in parsed]
+    if http_response.status_code < MULTIPLE_CHOICES and missing:
+        raise ResponseParserError(f"{model.name}: got an answer without {', '.join(missing)}")
 
 
 @contextmanager
