@@ -10,6 +10,8 @@ PORT ?=
 PART ?=
 # One part of `make bench`; a wrong name lists them all.
 ONLY ?=
+# Processes of `make test`. Empty: one a core.
+JOBS ?=
 
 BIN := .venv/bin
 READY := .venv/.complete
@@ -47,7 +49,7 @@ demo: $(READY) $(SAMPLE) ## Three spans through the same steps, without Airflow
 	@$(BIN)/widedeep demo
 
 test: $(READY) $(SAMPLE) ## Run the tests (real object store and database, no network)
-	$(BIN)/pytest tests --ignore=tests/live
+	$(BIN)/pytest tests --ignore=tests/live --numprocesses $(or $(JOBS),$(shell nproc)) --dist loadfile
 
 test-live: $(READY) $(SAMPLE) ## Start the whole stack on free ports, let it run three spans, stop it
 	$(BIN)/pytest tests/live
