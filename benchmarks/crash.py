@@ -140,7 +140,7 @@ def _kill_the_server(store: S3Store, tally: Tally) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
-            store.get("anything")
+            champion(store, LIVE)  # an object that is there: the server answers for missing ones before it can read
             break
         except StoreUnavailableError:
             time.sleep(0.1)
