@@ -1,10 +1,11 @@
-"""Kills real runs, and now and then the real store, with SIGKILL at random moments; readers must be served, reruns must converge.
+"""Kills real runs with SIGKILL at random moments, and the store between two of them: readers are served, reruns converge.
 
     python -m benchmarks.crash                  # 200 kills, half an hour; writes benchmarks/results/crash.json
     python -m benchmarks.crash --kills 5
 
-Every day of the sample is run on two stores: on one undisturbed, on the other it is killed ten times before it may finish. After
-each kill the champion's files are read and verified. In the end both stores must hold the same payload, byte for byte.
+Every day of the sample is run on two stores. On one nobody disturbs it; on the other it is started ten times and killed at a
+moment drawn at random, unless it has finished by then, before it is left alone. After each time the champion's files are read and
+verified. In the end both stores must hold the same payload, byte for byte.
 """
 
 import argparse

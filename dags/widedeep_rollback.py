@@ -57,10 +57,11 @@ with DAG(
     },
     tags=["widedeep"],
 ) as dag:
-    choose = ChooseOperator(task_id="choose", response_timeout=PATIENCE, execution_timeout=timedelta(minutes=5))
+    choose = ChooseOperator(task_id="choose", retries=0, response_timeout=PATIENCE, execution_timeout=timedelta(minutes=5))
     rehearse = RehearseOperator(task_id="rehearse", execution_timeout=timedelta(minutes=30))
     approve = ApprovalOperator(
         task_id="approve",
+        retries=0,
         subject="Roll back?",
         body="{{ ti.xcom_pull(task_ids='rehearse')['told'] }}\n\nReason: {{ params.reason }}",
         defaults="Reject",

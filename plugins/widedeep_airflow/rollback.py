@@ -57,7 +57,7 @@ class RollbackOperator(BaseOperator):
 
     def execute(self, context: "Context") -> str:
         plan, answer = (context["ti"].xcom_pull(task_ids=task) for task in ("rehearse", "approve"))
-        with opened(context) as (steps, place):
+        with opened(context, decider="rehearse") as (steps, place):
             approved = replace(place, actor=f"{place.actor}, approved by {approver(answer)}")
             pointer = steps.roll_back(approved, steps.RollbackPlan.model_validate(plan["plan"]), context["params"]["reason"])
             return str(pointer.release_id)

@@ -73,7 +73,9 @@ def test_the_bootstrap_is_started_by_hand_only_and_offers_the_history_before_the
 
 def test_every_task_is_bounded_in_time_retried_three_times_and_every_dag_documented(parsed: Parsed) -> None:
     for name, dag in parsed["dags"].items():
-        assert (dag["bounded"], dag["retries"], bool(dag["doc"])) == (True, [3], True), name
+        # Who was asked and did not answer is not asked again.
+        retries = [0, 3] if name == "widedeep_rollback" else [3]
+        assert (dag["bounded"], dag["retries"], bool(dag["doc"])) == (True, retries, True), name
 
 
 @pytest.mark.parametrize(

@@ -310,24 +310,41 @@ def test_a_freeze_between_the_last_look_and_the_swap_of_a_promotion_wins(judged:
     assert champion(store, LIVE).release_id == first.release_id
 
 
-def test_of_racing_promotions_and_rollbacks_none_is_lost(store: MemoryStore, three: list[Release], judged: Judged) -> None:
-    """Each success is one move in the history, in the order of the sequence."""
+def test_of_racing_rollbacks_freezes_and_thaws_none_is_lost(store: MemoryStore, three: list[Release]) -> None:
+    """Each that succeeded is one move in the history, under its own name."""
 
-    def attempt(n: int) -> int:
+    def attempt(n: int) -> str | None:
+        because = Because(NOW, f"mover {n}", "race")
         try:
             if n % 2:
-                rollback(store, LIVE, three[n % 3].release_id, champion(store, LIVE).sequence, WORSE)
+                rollback(store, LIVE, three[n % 3].release_id, champion(store, LIVE).sequence, because)
             else:
-                (thaw if champion(store, LIVE).frozen else freeze)(store, LIVE, Because(NOW, f"{n}", f"{n}"))
+                (thaw if champion(store, LIVE).frozen else freeze)(store, LIVE, because)
         except (StaleError, UsageError):
-            return 0
-        return 1
+            return None
+        return because.by
 
     with ThreadPoolExecutor(10) as pool:
-        list(pool.map(attempt, range(60)))
+        told = {mover for mover in pool.map(attempt, range(60)) if mover}
     read = list(moves(store, LIVE))
-    assert [m.sequence for m in reversed(read)] == list(range(1, len(read) + 1))
-    assert len(read) > 3
+    movers = [move.moved_by for move in read if move.moved_by.startswith("mover")]
+    assert [move.sequence for move in reversed(read)] == list(range(1, len(read) + 1))
+    assert len(movers) == len(set(movers)) > 3
+    assert set(movers) <= told, "a move of somebody who was told that it failed"
+
+
+def test_a_rollback_done_again_after_a_freeze_finds_its_move(store: MemoryStore, three: list[Release]) -> None:
+    done = rollback(store, LIVE, three[0].release_id, 3, WORSE)
+    freeze(store, LIVE, WORSE)
+    assert rollback(store, LIVE, three[0].release_id, 3, WORSE) == done
+
+
+def test_after_somebody_put_an_old_pointer_back_by_hand_nothing_moves(store: MemoryStore, three: list[Release]) -> None:
+    store.objects[layout.champion(LIVE)] = store.objects[layout.move(LIVE, 1)].replace(b"better", b"bitter")
+    before = dict(store.objects)
+    with pytest.raises(IntegrityError, match="by hand"):
+        freeze(store, LIVE, WORSE)
+    assert store.objects == before
 
 
 @pytest.fixture
@@ -379,3 +396,45 @@ def test_a_lane_that_was_compared_with_an_older_live_champion_is_not_adopted(
     with pytest.raises(StaleError):
         adopt(store, "again", over(store, verdict_on, replay[1], three[1]), BETTER)
     assert champion(store, LIVE).release_id == three[2].release_id
+
+
+def test_what_was_withdrawn_in_an_adopted_lane_stays_withdrawn(
+    store: MemoryStore, three: list[Release], replay: list[Release], verdict_on: VerdictOn
+) -> None:
+    rollback(store, "again", replay[0].release_id, 2, WORSE)
+    adopt(store, "again", over(store, verdict_on, replay[0], three[2]), BETTER)
+    past = lanes.history(store, LIVE, day(8))
+    assert lanes.parent_as_of(past, day(8), withdrawn(store, LIVE)) == replay[0].release_id
+
+
+def test_a_lane_that_stands_on_what_live_withdrew_is_not_adopted(
+    store: MemoryStore,
+    three: list[Release],
+    promoted: Callable[..., Release],
+    verdict_on: VerdictOn,
+    outcome_of: Callable[..., Outcome],
+) -> None:
+    for release in three:
+        lanes.settle(store, outcome_of(release.span, release_id=release.release_id))
+    child = promoted(store, 7, three[1], "again", seed=7)
+    grandchild = promoted(store, 8, child, "again", seed=7)
+    lanes.settle(store, outcome_of(day(7), release_id=child.release_id, lane="again"))
+    lanes.settle(store, outcome_of(day(8), release_id=grandchild.release_id, lane="again"))
+    lanes.settle(store, outcome_of(day(8), "held"))
+    rollback(store, LIVE, three[0].release_id, 3, WORSE)
+    with pytest.raises(WithheldError, match=three[1].release_id):
+        adopt(store, "again", over(store, verdict_on, grandchild, three[0]), BETTER)
+
+
+def test_a_lane_that_has_gone_past_live_is_not_adopted(
+    store: MemoryStore,
+    three: list[Release],
+    replay: list[Release],
+    promoted: Callable[..., Release],
+    verdict_on: VerdictOn,
+    outcome_of: Callable[..., Outcome],
+) -> None:
+    ahead = promoted(store, 9, replay[1], "again", seed=7)
+    lanes.settle(store, outcome_of(day(9), release_id=ahead.release_id, lane="again"))
+    with pytest.raises(OrderError, match="after live's"):
+        adopt(store, "again", over(store, verdict_on, ahead, three[2]), BETTER)

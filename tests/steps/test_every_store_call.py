@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from widedeep.artifacts import LIVE
+from widedeep.errors import OrderError
 from widedeep.publishing import lanes
 from widedeep.publishing.keys import Trust
 from widedeep.publishing.memory import MemoryStore
@@ -122,3 +123,18 @@ def test_a_bootstrap_that_dies_at_any_call_is_finished_by_the_next(in_memory, tm
         assert payloads(store.objects) == finished, f"state {n}"
         assert len(list(moves(store, LIVE))) == len(releases(store)) == 1, f"state {n}"
         assert [o.result for o in lanes.outcomes(store, LIVE)] == ["learnt", "learnt", "promoted"], f"state {n}"
+
+
+def test_a_bootstrap_that_died_after_its_promotion_is_not_finished_with_more_days(in_memory):
+    """Those days would be settled as learnt by a release that has never seen them."""
+    place = in_memory.place
+    for n in range(5):
+        in_memory.deliver(n)
+    bootstrap(place, in_memory.day(0), in_memory.day(2))
+    for key in list(place.store.keys("lanes/live/spans/")):
+        place.store.delete(key)
+    with pytest.raises(OrderError, match="same days"):
+        bootstrap(place, in_memory.day(0), in_memory.day(4))
+    assert lanes.settled_spans(place.store, LIVE) == ()
+    bootstrap(place, in_memory.day(0), in_memory.day(2))
+    assert len(lanes.settled_spans(place.store, LIVE)) == 3

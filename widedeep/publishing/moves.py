@@ -6,13 +6,13 @@
   what was compared, too; a rollback only to a release that was champion of the lane.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 from widedeep.artifacts import LIVE, Adoption, ChampionPointer, Manifest, Release, Verdict, sha256
-from widedeep.errors import OrderError, StaleError, UsageError, WithheldError
+from widedeep.errors import IntegrityError, OrderError, StaleError, UsageError, WithheldError
 from widedeep.publishing import layout
 from widedeep.publishing.lanes import head, history, parent_as_of
 from widedeep.publishing.pointer import champion, moves, standing, withdrawn
@@ -43,7 +43,7 @@ def promote(store: ObjectStore, lane: str, release: Release, verdict: Verdict, b
     found = standing(store, lane)
     if found and found[0].release_id == release.release_id:
         return found[0]
-    _check_not_withheld(store, lane, manifest)
+    _check_not_withheld(store, lane, manifest, {release.release_id, manifest.lineage.parent})
     if found and found[0].span > release.span:
         raise OrderError(
             f"lane {lane}: champion is of {found[0].span}, later than {release.span}; the pointer never moves back in time."
@@ -65,9 +65,10 @@ def rollback(store: ObjectStore, lane: str, release_id: str, sequence: int, beca
     """
     found = _wanted(store, lane)
     pointer = found[0]
-    if (pointer.kind, pointer.release_id, pointer.sequence) == ("rollback", release_id, sequence + 1):
-        return pointer
     if pointer.sequence != sequence:
+        next_one = next((move for move in moves(store, lane) if move.sequence == sequence + 1), None)
+        if next_one and (next_one.kind, next_one.release_id) == ("rollback", release_id):
+            return next_one
         raise StaleError(
             f"lane {lane}: got move {pointer.sequence} ({pointer.kind} to {pointer.release_id} by {pointer.moved_by}), wanted "
             f"move {sequence}, on which the rollback was decided. The pointer stays; look at the lane and decide again."
@@ -95,20 +96,21 @@ def withdrawing(store: ObjectStore, lane: str, release_id: str) -> tuple[Champio
         )
     manifest = load_manifest(store, release_id, published=True, expected_sha256=was.manifest_sha256)
     spans = {move.release_id: move.span for move in past}
-    gone = {r: s for r, s in spans.items() if s > was.span or r in past[0].withdrawn}
-    return was, manifest, _without_line(store, gone, manifest)
+    gone = {release for release, span in spans.items() if span > was.span} | set(past[0].withdrawn)
+    line = set(_line(store, manifest, min((spans.get(release, date.min) for release in gone), default=date.max)))
+    return was, manifest, tuple(sorted(gone - line))
 
 
 def adopt(store: ObjectStore, lane: str, verdict: Verdict, because: Because) -> ChampionPointer:
     """Point `live` at the champion of another lane, which was compared with live's, and take that lane's outcomes over.
 
-    Live's champions that are no ancestors of it are withdrawn; spans that it has not learnt are pending. Done again, it finds the
-    pointer there.
+    Live's champions that are no ancestors of it are withdrawn, and so is what was withdrawn in the lane; spans that it has not
+    learnt are pending. Done again, it finds the pointer there.
 
     Raises:
         UsageError: the verdict is not 'promote', or is about another release; or the lane is `live`. The pointer stays.
-        OrderError: the lane has no champion. The pointer stays.
-        WithheldError: `live` is frozen, or the release or its parent was withdrawn. The pointer stays.
+        OrderError: the lane has no champion, or has gone past live's head. The pointer stays.
+        WithheldError: `live` is frozen, or the release or one of its ancestors was withdrawn in it. The pointer stays.
         StaleError: the live champion changed since the comparison. The pointer stays.
     """
     if lane == LIVE:
@@ -118,12 +120,18 @@ def adopt(store: ObjectStore, lane: str, verdict: Verdict, because: Because) -> 
     found = _wanted(store, LIVE)
     if found[0].release_id == theirs.release_id:
         return found[0]
-    _check_not_withheld(store, LIVE, manifest)
+    until, live_head = head(store, lane) or theirs.span, head(store, LIVE)
+    if live_head is None or until > live_head:
+        raise OrderError(
+            f"lane {lane}: its head {until} lies after live's, {live_head}: live would never settle what lies between. "
+            "Run the spans of live up to there first."
+        )
+    line = set(_line(store, manifest))
+    _check_not_withheld(store, LIVE, manifest, line)
     _check_compared(store, LIVE, theirs.span, verdict)
-    replaced = {move.release_id: move.span for move in moves(store, LIVE)}
-    until = head(store, lane) or theirs.span
+    gone = {move.release_id for move in moves(store, LIVE)} | {*found[0].withdrawn, *theirs.withdrawn}
     changed = {
-        "withdrawn": _without_line(store, replaced, manifest),
+        "withdrawn": tuple(sorted(gone - line)),
         "adopted": (*found[0].adopted, Adoption(lane=lane, until=until)),
     }
     return _move(store, found, _next(found, "adopt", because, manifest, **changed))
@@ -166,13 +174,14 @@ def _judged(store: ObjectStore, release_id: str, manifest_sha256: str, verdict: 
     return load_manifest(store, release_id, published=True, expected_sha256=manifest_sha256)
 
 
-def _check_not_withheld(store: ObjectStore, lane: str, manifest: Manifest) -> None:
+def _check_not_withheld(store: ObjectStore, lane: str, manifest: Manifest, line: Collection[str | None]) -> None:
+    """`line` are the release and the ancestors that count; within a lane the parent is enough, since it was a champion."""
     pointer = champion(store, lane)
     if pointer and pointer.frozen:
         raise WithheldError(
             f"lane {lane} is frozen: {pointer.frozen}. {manifest.release_id} stays stored, unpromoted; `widedeep thaw` ends it"
         )
-    gone = withdrawn(store, lane) & {manifest.release_id, manifest.lineage.parent}
+    gone = withdrawn(store, lane).intersection(line)
     if gone:
         raise WithheldError(f"{min(gone)} was withdrawn by a rollback; {manifest.release_id} stays stored, unpromoted")
 
@@ -194,18 +203,14 @@ def _inherited_champion(store: ObjectStore, lane: str, span: date) -> tuple[str 
     return (parent, load_manifest(store, parent, published=True).content_digest()) if parent else (None, None)
 
 
-def _without_line(store: ObjectStore, spans: Mapping[str, date], manifest: Manifest) -> tuple[str, ...]:
-    """These releases, sorted, less the one of the manifest and its ancestors. The mapping gives their spans."""
-    line = set(_line(store, manifest, min(spans.values(), default=date.max)))
-    return tuple(sorted(spans.keys() - line))
-
-
-def _line(store: ObjectStore, manifest: Manifest, since: date) -> Iterator[str]:
-    """A release and its ancestors, as far back as a span."""
+def _line(store: ObjectStore, manifest: Manifest, since: date = date.min) -> Iterator[str]:
+    """A release and its ancestors, as far back as a span, or as what was pruned: its parent is still named."""
     yield manifest.release_id
     while manifest.lineage.parent and manifest.lineage.span > since:
+        yield manifest.lineage.parent
+        if store.get(layout.manifest(manifest.lineage.parent)) is None:
+            return
         manifest = load_manifest(store, manifest.lineage.parent, published=True)
-        yield manifest.release_id
 
 
 def _first(lane: str, to: Manifest, because: Because) -> ChampionPointer:
@@ -229,7 +234,7 @@ def _at(to: Manifest) -> dict[str, Any]:
 
 def _move(store: ObjectStore, found: tuple[ChampionPointer, Blob] | None, pointer: ChampionPointer) -> ChampionPointer:
     if found:
-        store.create(layout.move(pointer.lane, found[0].sequence), found[1].data)
+        _keep(store, layout.move(pointer.lane, found[0].sequence), found[1].data)
     try:
         store.swap(layout.champion(pointer.lane), pointer.to_bytes(), found[1].etag if found else None)
     except StaleError:
@@ -238,3 +243,18 @@ def _move(store: ObjectStore, found: tuple[ChampionPointer, Blob] | None, pointe
             return winner
         raise
     return pointer
+
+
+def _keep(store: ObjectStore, key: str, data: bytes) -> None:
+    """Store what the pointer says before it is replaced. Rivals store the same.
+
+    Raises:
+        IntegrityError: another pointer stands there: somebody put an older one back by hand. Nothing was moved.
+    """
+    if not store.create(key, data):
+        standing = store.get(key)
+        if standing and standing.data != data:
+            raise IntegrityError(
+                f"{store.url}/{key}: got another pointer than the present one with this number, wanted the same. Somebody put an "
+                "old pointer back by hand: restore the latest one from a copy, then use `widedeep rollback`."
+            )

@@ -35,7 +35,13 @@ def bootstrap(place: Workplace, first: date, last: date, on_step: Callable[[str]
         raise PermanentError(
             f"bootstrap from {first} to {last}: no usable span below {place.store.url}. Deliver them, run again."
         )
-    if champion(place.store, LIVE) is None:
+    standing = champion(place.store, LIVE)
+    if standing and standing.span != usable[-1].span:
+        raise OrderError(
+            f"bootstrap from {first} to {last}: the first release was learnt up to {standing.span}, before its run died, and not "
+            f"to {usable[-1].span}. Run it again with the same days as then; later ones are daily spans."
+        )
+    if standing is None:
         _learn(place, usable, on_step)
     on_step("settle")
     return _settle(place, runs)

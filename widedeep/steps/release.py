@@ -6,6 +6,7 @@ from widedeep.artifacts import Outcome, Progress, Release, Result, Validation, V
 from widedeep.errors import WithheldError
 from widedeep.publishing import lanes, moves, releases
 from widedeep.publishing.keys import load_signer
+from widedeep.publishing.pointer import moves as pointer_moves
 from widedeep.steps.records import record
 from widedeep.steps.retraining import check_order
 from widedeep.steps.settled import put_aside
@@ -46,7 +47,9 @@ def _promote(place: Workplace, progress: Progress, release: Release, verdict: Ve
         pointer = moves.promote(place.store, progress.lane, release, verdict, because)
     except WithheldError as error:
         log.warning("%s: %s", progress.span, error)
-        return str(error)
+        # Promoted before its run died, and taken back since: that it was promoted stays a fact, and the withdrawal counts.
+        promoted = any(move.release_id == release.release_id for move in pointer_moves(place.store, progress.lane))
+        return None if promoted else str(error)
     log.info("%s: %s is champion of lane %s, move %d", progress.span, release.release_id, pointer.lane, pointer.sequence)
     return None
 
