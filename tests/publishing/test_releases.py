@@ -92,6 +92,21 @@ def test_leftovers_of_a_crashed_stage_with_other_bytes_do_not_stand_in_the_way(
     assert (tmp_path / "fetched" / "weights.safetensors").read_bytes() == b"other weights"
 
 
+def test_files_that_are_pruned_before_the_manifest_names_them_are_uploaded_again(
+    staged: Staged, lineage_of: Callable[..., Lineage], tmp_path: Path
+) -> None:
+    class Pruned(MemoryStore):
+        def create(self, key: str, data: bytes) -> bool:
+            if layout.staged(key):
+                for file in list(self.keys(layout.RELEASES)):
+                    self.delete(file)
+            return super().create(key, data)
+
+    store = Pruned()
+    staged(store, SPAN)
+    download(store, load_manifest(store, lineage_of(SPAN).release_id(), published=False), tmp_path / "fetched")
+
+
 def test_racing_stages_and_publications_of_one_release_give_one_result(
     store: MemoryStore, staged: Staged, verdict_on: VerdictOn
 ) -> None:

@@ -5,11 +5,13 @@ from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from widedeep.data.contract import Delivery
 from widedeep.data.tables import canonical, content_digest
 from widedeep.errors import DiskFullError, IntegrityError, UsageError
+from widedeep.publishing import layout
 from widedeep.publishing.memory import MemoryStore
 from widedeep.publishing.s3 import S3Store
 from widedeep.publishing.snapshots import deliveries, load_rows, save_snapshot, version, versions
@@ -62,6 +64,39 @@ def test_racing_writers_of_equal_rows_agree_on_one_version_and_others_get_their_
         saved = list(pool.map(lambda table, folder: save_snapshot(store, SPAN, table, folder), tables, folders))
     assert len({s.to_bytes() for s in saved}) == 2
     assert [s.version for s in versions(store, SPAN)] == [1, 2]
+
+
+def test_rows_that_were_pruned_come_back_under_their_name(store: MemoryStore, tmp_path: Path) -> None:
+    first = save_snapshot(store, SPAN, ROWS, tmp_path)
+    store.delete(first.file.name)
+    assert save_snapshot(store, SPAN, ROWS, tmp_path) == first
+    assert load_rows(store, first, tmp_path).num_rows == 3
+
+
+def test_pruned_rows_that_another_pyarrow_writes_otherwise_come_back_as_a_version_of_equal_digest(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = save_snapshot(store, SPAN, ROWS, tmp_path)
+    write = pq.write_table
+    monkeypatch.setattr(pq, "write_table", lambda rows, path, **told: write(rows, path, **told | {"compression": "gzip"}))
+    assert save_snapshot(store, SPAN, ROWS, tmp_path) == first
+    store.delete(first.file.name)
+    again = save_snapshot(store, SPAN, ROWS, tmp_path)
+    assert (again.version, again.digest) == (2, first.digest)
+    assert save_snapshot(store, SPAN, ROWS, tmp_path) == again
+    assert load_rows(store, again, tmp_path).num_rows == 3
+
+
+def test_rows_that_are_pruned_before_the_version_names_them_are_uploaded_again(tmp_path: Path) -> None:
+    class Pruned(MemoryStore):
+        def create(self, key: str, data: bytes) -> bool:
+            if key == layout.version(SPAN, 1):
+                for rows in list(self.keys(layout.SNAPSHOTS)):
+                    self.delete(rows)
+            return super().create(key, data)
+
+    store = Pruned()
+    assert load_rows(store, save_snapshot(store, SPAN, ROWS, tmp_path), tmp_path).num_rows == 3
 
 
 def test_an_unknown_version_says_where_versions_stand(store: MemoryStore) -> None:

@@ -30,7 +30,8 @@ DECISION = "decision-"
 def stage(store: ObjectStore, folder: Path, lineage: Lineage, inherited: tuple[Part, ...]) -> Candidate:
     """Upload everything in a folder as the payload of the candidate that follows from `lineage`.
 
-    If it is staged already, that one is returned; files that differ from it are reported in the log.
+    If it is staged already, that one is returned; files that differ from it are reported in the log. Files of it that are gone,
+    as of old orphans that were pruned before the manifest named them, are uploaded again.
     """
     release_id = lineage.release_id()
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -41,8 +42,17 @@ def stage(store: ObjectStore, folder: Path, lineage: Lineage, inherited: tuple[P
             store.upload(layout.release_file(release_id, file), path)
         store.create(layout.candidate(release_id), manifest.to_bytes())
     standing = load_manifest(store, release_id, published=False)
+    _upload_again(store, folder, standing, manifest)
     _report_differences(standing, manifest)
     return as_candidate(standing)
+
+
+def _upload_again(store: ObjectStore, folder: Path, standing: Manifest, ours: Manifest) -> None:
+    there = set(store.keys(layout.release(ours.release_id)))
+    for file in ours.files:
+        key = layout.release_file(ours.release_id, file)
+        if file in standing.files and key not in there:
+            store.upload(key, folder / file.name)
 
 
 def find_candidate(store: ObjectStore, release_id: str) -> Candidate | None:

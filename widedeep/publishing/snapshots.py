@@ -1,6 +1,8 @@
-"""The rows of a span are immutable: equal rows are always the same version, other rows are a new one; none is ever overwritten.
+"""The rows of a span are immutable: equal rows are the same version, other rows are a new one; none is ever overwritten.
 
-The Parquet file goes first, the version that names it last: who sees a version can read its rows.
+- The Parquet file goes first, the version that names it last: who sees a version can read its rows, until they are pruned.
+- Rows that were pruned come back under the name that they had. Where another pyarrow writes other bytes for equal rows, they come
+  back as a new version with the same digest: what a release has learnt goes by the digest, so they count as learnt all the same.
 """
 
 from datetime import date
@@ -61,25 +63,30 @@ def version(store: ObjectStore, span: date, number: int) -> Snapshot:
 
 
 def save_snapshot(store: ObjectStore, span: date, table: pa.Table, scratch: Path) -> Snapshot:
-    """The version of the span that holds these rows: one that is there already, or a new one.
+    """The version of the span that holds these rows, and its file stands: one that is there already, or a new one.
 
-    Racing writers of equal rows get the same version.
+    Racing writers of equal rows get the same version. If the rows were pruned, they are uploaded again.
 
     Raises:
         DiskFullError: no space in `scratch`. Nothing was stored.
     """
     digest = content_digest(table)
-    known = versions(store, span)
-    if not any(s.digest == digest for s in known):
+    while not (standing := _standing(store, span, digest)):
         file = _upload_rows(store, span, digest, canonical(table), scratch)
-    while True:
-        standing = next((s for s in known if s.digest == digest), None)
-        if standing:
-            return standing
-        snapshot = Snapshot(span=span, version=len(known) + 1, digest=digest, rows=table.num_rows, file=file)
-        if store.create(layout.version(span, snapshot.version), snapshot.to_bytes()):
-            return snapshot
         known = versions(store, span)
+        if not any((s.digest, s.file) == (digest, file) for s in known):
+            snapshot = Snapshot(span=span, version=len(known) + 1, digest=digest, rows=table.num_rows, file=file)
+            store.create(layout.version(span, snapshot.version), snapshot.to_bytes())
+    return standing
+
+
+def _standing(store: ObjectStore, span: date, digest: str) -> Snapshot | None:
+    return next((s for s in versions(store, span) if s.digest == digest and rows_stand(store, s)), None)
+
+
+def rows_stand(store: ObjectStore, snapshot: Snapshot) -> bool:
+    """Whether the file with the rows is there; its bytes are not read."""
+    return snapshot.file.name in store.keys(snapshot.file.name)
 
 
 def _upload_rows(store: ObjectStore, span: date, digest: str, rows: pa.Table, scratch: Path) -> FileRef:
