@@ -17,7 +17,6 @@ VALUES |= {"key_id": DIGEST, "manifest_sha256": DIGEST, "sequence": 1, "settings
 VALUES |= {"delivered": DIGEST, "release_id": "r-0123456789abcdef", "file": FILE, "name": "verdict", "lane": "live"}
 READERS = {
     "beside",
-    "is_payload",
     "named_digest",
     "part",
     "published",

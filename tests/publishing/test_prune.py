@@ -1,27 +1,33 @@
 """What goes and what stays, whoever publishes or promotes meanwhile."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from widedeep.artifacts import LIVE, Candidate, Outcome, Release, Verdict
-from widedeep.data.contract import Retention
+from widedeep.artifacts import LIVE, Candidate, Lineage, Outcome, Part, Release, Snapshot, Verdict
+from widedeep.data.contract import Pending, Retention
 from widedeep.errors import IntegrityError, StoreUnavailableError
 from widedeep.publishing import lanes, layout
 from widedeep.publishing.memory import MemoryStore
 from widedeep.publishing.moves import Because, promote
 from widedeep.publishing.pointer import champion
-from widedeep.publishing.prune import SETTLING_S, carry_out, plan
-from widedeep.publishing.releases import download, load_manifest, publish, releases
+from widedeep.publishing.prune import plan as plan_all
+from widedeep.publishing.releases import download, find_candidate, load_manifest, publish, releases, stage
+from widedeep.publishing.removal import SETTLING_S, Plan, carry_out
 from widedeep.publishing.snapshots import load_rows, save_snapshot
+from widedeep.publishing.store import Unfinished
+from widedeep.steps.named import parents
 
 FIRST = date(2026, 1, 1)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = START + timedelta(days=500)
 TIGHT = Retention(releases=1, champions=2, candidates_days=30, snapshots_days=30, quarantine_days=30)
+CARRY, DROP = Pending(), Pending(rule="drop")
 
 
 class Clock:
@@ -59,6 +65,10 @@ def chain(
         return release
 
     return chain
+
+
+def plan(store: MemoryStore, retention: Retention, now: datetime, pending: Pending = CARRY) -> Plan:
+    return plan_all(store, retention, now, pending, pool_spans=1)
 
 
 def pruned(store: MemoryStore, retention: Retention = TIGHT, now: datetime = NOW, wait: Callable[[float], None] = lambda _: None):
@@ -121,7 +131,7 @@ def test_what_a_crashed_upload_left_goes_and_the_release_beside_it_stays(
     stray = f"releases/{release.release_id}/0123456789abcdef.weights.safetensors"
     store.create(stray, b"other bytes")
     store.create("snapshots/2026-01-01/abc/def.rows.parquet", b"rows")
-    assert {item.kind for item in pruned(store).items} == {"orphan"}
+    assert {item.kind for item in pruned(store).items} == {"stray"}
     assert stray not in store.objects
     assert readable(store, release.release_id, tmp_path / "files")
 
@@ -137,6 +147,13 @@ def test_rows_that_no_lane_waits_for_go_after_their_time(
     assert load_rows(store, waiting, tmp_path).num_rows == 1
 
 
+def promote_unseen(store: MemoryStore, late: Release, verdict: Verdict, manifest: bytes) -> None:
+    """As somebody promotes who has looked at the manifest before it was taken away."""
+    store.objects[layout.manifest(late.release_id)] = manifest
+    promote(store, LIVE, late, verdict, Because(NOW, "ann", "approved"))
+    del store.objects[layout.manifest(late.release_id)]
+
+
 def test_what_is_promoted_while_it_is_pruned_is_published_again(
     store: MemoryStore,
     clock: Clock,
@@ -150,18 +167,18 @@ def test_what_is_promoted_while_it_is_pruned_is_published_again(
     candidate = staged(store, FIRST + timedelta(days=1), standing.release_id)
     verdict = verdict_on(candidate, standing)
     late = publish(store, candidate, verdict)
+    manifest = store.objects[layout.manifest(late.release_id)]
     chain(2, promoted=False)
     told: list[float] = []
 
     def approve(seconds: float) -> None:
         """Somebody who had looked at the manifest before it was taken away swaps the pointer during the wait."""
         told.append(seconds)
-        store.objects[layout.manifest(late.release_id)] = store.objects[layout.candidate(late.release_id)]
-        promote(store, LIVE, late, verdict, Because(NOW, "ann", "approved"))
-        del store.objects[layout.manifest(late.release_id)]
+        promote_unseen(store, late, verdict, manifest)
 
     gone = pruned(store, wait=approve)
     assert told == [SETTLING_S]
+    assert find_candidate(store, late.release_id) == candidate
     assert late.release_id not in {item.name for item in gone.items}
     assert champion(store, LIVE).release_id == late.release_id
     assert readable(store, late.release_id, tmp_path / "files")
@@ -188,15 +205,28 @@ def test_after_a_crash_at_any_deletion_champions_are_whole_and_the_next_run_fini
     made = [chain(n) for n in range(4)]
     before = dict(store.objects)
     pruned(store)
-    for stop_at in range(1, len(before) - len(store.objects) + 1):
+    for stop_at in count(1):
         stopping = Stopping(before, stop_at, clock)
-        with pytest.raises(StoreUnavailableError):
+        with suppress(StoreUnavailableError):
             pruned(stopping)
+            break
         assert readable(stopping, made[-1].release_id, tmp_path / f"{stop_at}")
+        assert all(whole(stopping, release.release_id) for release in made)
         again = MemoryStore(clock)
         again.objects = stopping.objects
         pruned(again)
         assert again.objects == store.objects
+    assert stop_at > len(before) - len(store.objects)
+
+
+def whole(store: MemoryStore, release_id: str) -> bool:
+    """Whether nobody finds half of it: with a manifest all its files are there."""
+    found = [load_manifest(store, release_id, published=p) for p in (True, False) if manifest_key(release_id, p) in store.objects]
+    return all(layout.release_file(release_id, file) in store.objects for manifest in found for file in manifest.files)
+
+
+def manifest_key(release_id: str, published: bool) -> str:
+    return layout.manifest(release_id) if published else layout.candidate(release_id)
 
 
 def test_with_a_damaged_pointer_nothing_is_deleted(store: MemoryStore, chain: Callable[..., Release]):
@@ -207,3 +237,173 @@ def test_with_a_damaged_pointer_nothing_is_deleted(store: MemoryStore, chain: Ca
     with pytest.raises(IntegrityError):
         pruned(store)
     assert store.objects == before
+
+
+@pytest.fixture
+def late(
+    store: MemoryStore, chain: Callable[..., Release], staged: Callable[..., Candidate], verdict_on: Callable[..., Verdict]
+) -> tuple[Release, Verdict]:
+    """A release that passed and was never promoted, past its time, with the verdict that it waits on."""
+    standing = load_manifest(store, chain(0).release_id, published=True)
+    candidate = staged(store, FIRST + timedelta(days=1), standing.release_id)
+    verdict = verdict_on(candidate, standing)
+    release = publish(store, candidate, verdict)
+    chain(2, promoted=False)
+    return release, verdict
+
+
+class KilledError(Exception):
+    pass
+
+
+def test_a_champion_whose_prune_died_at_its_promotion_is_whole_after_the_next_plan(
+    store: MemoryStore, late: tuple[Release, Verdict], tmp_path: Path
+):
+    release, verdict = late
+    manifest = store.objects[layout.manifest(release.release_id)]
+
+    def promoted_and_killed(_: float) -> None:
+        promote_unseen(store, release, verdict, manifest)
+        raise KilledError
+
+    with pytest.raises(KilledError):
+        pruned(store, wait=promoted_and_killed)
+    assert layout.manifest(release.release_id) not in store.objects
+    gone = pruned(store)
+    assert release.release_id not in {item.name for item in gone.items}
+    assert readable(store, release.release_id, tmp_path / "files")
+    assert layout.going(release.release_id) not in store.objects
+
+
+def test_nobody_finds_a_candidate_whose_files_go(store: MemoryStore, late: tuple[Release, Verdict]):
+    release, _ = late
+    seen: list[Candidate | None] = []
+    gone = pruned(store, wait=lambda _: seen.append(find_candidate(store, release.release_id)))
+    assert seen == [None]
+    assert release.release_id in {item.name for item in gone.items}
+
+
+@pytest.mark.parametrize("key", [layout.candidate, layout.manifest])
+def test_what_is_staged_or_published_again_while_it_is_pruned_stays(
+    store: MemoryStore, late: tuple[Release, Verdict], key: Callable[[str], str]
+):
+    release, _ = late
+    manifest = store.objects[layout.manifest(release.release_id)]
+    gone = pruned(store, wait=lambda _: store.create(key(release.release_id), manifest) and None)
+    assert release.release_id not in {item.name for item in gone.items}
+    assert key(release.release_id) in store.objects
+    assert whole(store, release.release_id)
+    assert layout.candidate(release.release_id) in store.objects
+
+
+def test_what_is_staged_while_its_files_go_is_found_by_nobody_afterwards(store: MemoryStore, late: tuple[Release, Verdict]):
+    release, _ = late
+    manifest = store.objects[layout.candidate(release.release_id)]
+    delete = store.delete
+
+    def staged_meanwhile(key: str) -> None:
+        if layout.named_digest(key) and release.release_id in key:
+            store.create(layout.candidate(release.release_id), manifest)
+        delete(key)
+
+    store.delete = staged_meanwhile
+    pruned(store)
+    assert not list(store.keys(layout.release(release.release_id)))
+
+
+def test_while_an_ancestor_is_pruned_it_reads_as_pruned(store: MemoryStore, chain: Callable[..., Release]):
+    made = [chain(n) for n in range(4)]
+    champion_of = load_manifest(store, made[-1].release_id, published=True)
+    lines: list[list[str]] = []
+    line = lambda _=0: lines.append([manifest.release_id for manifest in parents(store, champion_of)])  # noqa: E731
+    pruned(store, wait=line)
+    line()
+    assert lines == [[made[2].release_id]] * 2
+
+
+def test_rows_that_a_version_names_by_now_stay(store: MemoryStore, tmp_path: Path):
+    """An ingest died between the rows and the version; its rerun comes between the plan and the deletion."""
+    rows = pa.table({"n": [1]})
+    snapshot = save_snapshot(store, FIRST, rows, tmp_path)
+    del store.objects[layout.version(FIRST, 1)]
+    planned = plan(store, TIGHT, NOW)
+    assert [item.kind for item in planned.items] == ["stray"]
+    save_snapshot(store, FIRST, rows, tmp_path)
+    assert carry_out(store, planned, lambda _: None, lambda _: None).items == ()
+    assert load_rows(store, snapshot, tmp_path).num_rows == 1
+
+
+@pytest.fixture
+def learning(store: MemoryStore, payload: Path, lineage_of: Callable[..., Lineage], verdict_on: Callable[..., Verdict],
+             outcome_of: Callable[..., Outcome], tmp_path: Path) -> Callable[..., Snapshot]:  # fmt: skip
+    """A day of a lane: its rows are stored and, where it is promoted, learnt with all that the parent had learnt."""
+
+    def learning(n: int, lane: str = LIVE, result: str = "promoted") -> Snapshot:
+        span = FIRST + timedelta(days=n)
+        snapshot = save_snapshot(store, span, pa.table({"n": [n]}), tmp_path)
+        outcome = outcome_of(span, result, lane=lane).model_copy(update={"snapshot": snapshot})
+        if result == "promoted":
+            parent = lanes.parent_as_of(lanes.history(store, lane, span), span)
+            before = load_manifest(store, parent, published=True) if parent else None
+            parts = tuple(Part(span=span, version=1, digest=snapshot.digest, part=part) for part in ("train", "holdout"))
+            lineage = lineage_of(span, parent).model_copy(update={"learnt": parts})
+            candidate = stage(store, payload, lineage, (*before.inherited, *before.lineage.learnt) if before else ())
+            verdict = verdict_on(candidate, before)
+            promote(store, lane, publish(store, candidate, verdict), verdict, Because(START, "test", "better"))
+            outcome = outcome.model_copy(update={"release_id": candidate.release_id})
+        lanes.settle(store, outcome)
+        return snapshot
+
+    return learning
+
+
+ROWS_ONLY = Retention(champions=None, candidates_days=None, snapshots_days=30)
+
+
+def test_a_lane_without_a_champion_keeps_the_rows_that_its_parent_has_not_learnt(
+    store: MemoryStore, learning: Callable[..., Snapshot]
+):
+    """Day 1 is held in a lane of its own, that starts from day 0; live has learnt it long ago."""
+    first, second, third = (learning(n) for n in range(3))
+    learning(1, "again", "held")
+    assert {item.name for item in pruned(store, ROWS_ONLY).items} == {first.file.name, third.file.name}
+    assert second.file.name in store.objects
+
+
+def test_rows_from_the_head_of_a_lane_that_is_alive_stay(store: MemoryStore, learning: Callable[..., Snapshot]):
+    """Its next run may have stored them just now, and what stood already was not written again."""
+    made = [learning(n) for n in range(-9, -5)]
+    learning(-8, "again")
+    retention = ROWS_ONLY.model_copy(update={"snapshots_days": 4, "grace": timedelta(0)})
+    alive, still = (plan(store, retention, START + timedelta(days=days)) for days in (1, 10))
+    assert [item.name for item in alive.items] == [made[0].file.name]
+    assert {item.name for item in still.items} == {snapshot.file.name for snapshot in made}
+
+
+@pytest.mark.parametrize(("rule", "kept"), [(CARRY, True), (DROP, False)])
+def test_rows_that_the_contract_gives_up_go_and_those_that_it_carries_stay(
+    store: MemoryStore, learning: Callable[..., Snapshot], rule: Pending, kept: bool
+):
+    learning(0)
+    held = learning(1, result="held")
+    learning(3)
+    carry_out(store, plan(store, ROWS_ONLY, NOW, rule), lambda _: None, lambda _: None)
+    assert (held.file.name in store.objects) == kept
+
+
+class Uploading(MemoryStore):
+    """Holds an upload that nobody completed."""
+
+    left = (Unfinished("releases/r-0123456789abcdef/0123456789abcdef.weights", "u1", START, 9),)
+
+    def unfinished(self, prefix: str) -> Iterator[Unfinished]:
+        return (upload for upload in self.left if upload.key.startswith(prefix))
+
+    def abort(self, upload: Unfinished) -> None:
+        self.left = tuple(each for each in self.left if each != upload)
+
+
+def test_uploads_that_nobody_completed_are_aborted():
+    store = Uploading()
+    assert pruned(store).size_bytes == 9
+    assert not store.left

@@ -42,12 +42,14 @@ def prune(
 
     with workplace() as place:
         planned = plan_prune(place)
-        if delete and planned.items:
+        if delete:
             with counted("prune") as on_item:
                 done = count(1)
                 planned = carry_out(place, planned, lambda _: on_item(next(done), len(planned.items)))
     if as_json:
-        out.print_json(json.dumps([{**asdict(item), "size_bytes": item.size_bytes} for item in planned.items], default=str))
+        items = [{**asdict(item), "size_bytes": item.size_bytes} for item in planned.items]
+        uploads = [{"kind": "upload", "name": u.key, "why": "never completed", **asdict(u)} for u in planned.uploads]
+        out.print_json(json.dumps([*items, *uploads], default=str))
         return
     table = Table("kind", "what", "why", "size")
     for item in planned.items:

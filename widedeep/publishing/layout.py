@@ -60,12 +60,6 @@ def release_file(release_id: str, file: FileRef) -> str:
     return str(PurePosixPath(RELEASES, release_id, path.with_name(f"{file.sha256[:DIGEST_CHARS]}.{path.name}")))
 
 
-def is_payload(key: str) -> bool:
-    """Whether a key below `RELEASES` is one of a manifest's files: its name begins with a digest."""
-    digest = PurePosixPath(key).name.partition(".")[0]
-    return len(digest) == DIGEST_CHARS and set(digest) <= set("0123456789abcdef")
-
-
 def named_digest(key: str) -> str | None:
     """The first digits of its SHA-256 that a file's key carries, if it does."""
     digest, dot, _ = PurePosixPath(key).name.partition(".")
@@ -80,6 +74,11 @@ def candidate(release_id: str) -> str:
 def manifest(release_id: str) -> str:
     """The same manifest once it is published."""
     return f"{RELEASES}{release_id}/manifest.json"
+
+
+def going(release_id: str) -> str:
+    """The same manifest while `widedeep prune` takes the release away: who was promoted meanwhile gets it back from here."""
+    return f"{RELEASES}{release_id}/going.json"
 
 
 def signature(release_id: str, manifest_sha256: Digest, key_id: Digest) -> str:

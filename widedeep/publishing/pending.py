@@ -53,6 +53,19 @@ def plan(outcomes: Iterable[Outcome], own: Snapshot, seen: Seen, split: SplitRul
     )
 
 
+def awaited(outcomes: Iterable[Outcome], seen: Seen, pool_spans: int, pending: Pending) -> list[Snapshot]:
+    """Of which spans any later candidate may still learn rows, or be judged on them, as a child of what has `seen` so much.
+
+    With rule `drop` a span that was not learnt is forgotten, but for its held-out rows while they can be in the pool.
+    """
+    past = list(outcomes)
+    waiting = unlearnt(past, seen)
+    forgotten = waiting if pending.rule == "drop" else []
+    pooled_after = max((o.span for o in past), default=date.min + timedelta(pool_spans)) + timedelta(1 - pool_spans)
+    unseen = [s for s in unlearnt(past, seen, "holdout") if s not in forgotten or s.span > pooled_after]
+    return [*(s for s in waiting if s not in forgotten), *unseen]
+
+
 def unlearnt(outcomes: Iterable[Outcome], seen: Seen, part: Literal["train", "holdout"] = "train") -> list[Snapshot]:
     """The valid spans of which a release that has `seen` so much has not learnt that part, in the order of the outcomes."""
     return [s for s in _valid(outcomes) if not _in(seen, s, part)]

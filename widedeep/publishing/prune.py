@@ -2,124 +2,46 @@
 
 - Kept are the champions that the contract keeps, the newest releases, and rows that a candidate may still learn or be judged on.
 - Nothing younger than the grace time goes, and nothing that a pointer names.
-- A release is unpublished first. After a wait all pointers are read again; what somebody follows by then is published again, and
-  only the others' files go. A crash in between leaves files that no manifest names: orphans, which the next time removes.
+- What was planned goes by `widedeep.publishing.removal`, which looks again.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Literal
 
-from widedeep.artifacts import LIVE, Manifest, Snapshot
-from widedeep.data.contract import Retention
+from widedeep.artifacts import LIVE, Manifest, Outcome, Snapshot
+from widedeep.data.contract import Pending, Retention
 from widedeep.publishing import lanes, layout
-from widedeep.publishing.pending import unlearnt
-from widedeep.publishing.pointer import champion, moves
-from widedeep.publishing.releases import load_manifest
-from widedeep.publishing.store import Listed, ObjectStore, Unfinished
-
-SETTLING_S = 60.0
-"""Between unpublishing and the last look: longer than any promotion takes from its look at the manifest to its swap."""
-
-Kind = Literal["release", "candidate", "snapshot", "report", "orphan"]
-MODELS = ("release", "candidate")
+from widedeep.publishing.pending import awaited
+from widedeep.publishing.pointer import moves, withdrawn
+from widedeep.publishing.removal import Item, Kind, Plan, champions, known_lanes, payload_keys, restore, standing
+from widedeep.publishing.store import Listed, ObjectStore
 
 
-@dataclass(frozen=True)
-class Item:
-    """One thing that may go: a release, the rows of a snapshot, a report or an orphan. `why` in words."""
-
-    kind: Kind
-    name: str
-    why: str
-    objects: tuple[Listed, ...]
-
-    @property
-    def size_bytes(self) -> int:
-        return sum(listed.size_bytes for listed in self.objects)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What would go: objects, and uploads that a crash left unfinished."""
-
-    items: tuple[Item, ...]
-    uploads: tuple[Unfinished, ...]
-
-    @property
-    def size_bytes(self) -> int:
-        return sum(item.size_bytes for item in self.items) + sum(upload.size_bytes for upload in self.uploads)
-
-
-def plan(store: ObjectStore, retention: Retention, now: datetime) -> Plan:
-    """Look at everything and decide; deletes nothing.
+def plan(store: ObjectStore, retention: Retention, now: datetime, pending: Pending, pool_spans: int) -> Plan:
+    """Look at everything and decide; deletes nothing. First it publishes champions again that a run which died has put aside.
 
     Raises:
         IntegrityError: a manifest, a pointer or an outcome is damaged: then nothing is known to be free.
     """
+    for release_id in champions(store):
+        restore(store, release_id)
     old = now - retention.grace
-    followed = _followed(store, retention)
-    items = [*_releases(store, retention, now, followed), *_snapshots(store, retention, now), *_reports(store, retention, now)]
+    waiting = _waiting(store, retention, now, pending, pool_spans)
+    items = [
+        *_releases(store, retention, now, _followed(store, retention)),
+        *_snapshots(store, retention, now, waiting),
+        *_reports(store, retention, now),
+    ]
     ripe = [item for item in items if item.objects and max(listed.modified_at for listed in item.objects) < old]
     return Plan(tuple(ripe), tuple(upload for upload in store.unfinished("") if upload.started_at < old))
-
-
-def carry_out(store: ObjectStore, planned: Plan, wait: Callable[[float], None], on_item: Callable[[Item], None]) -> Plan:
-    """Delete what was planned, and nothing that somebody follows by now. Returns what went. Done again, it finishes the rest."""
-    _heal(store)
-    unpublished = {item.name: _unpublish(store, item) for item in planned.items if item.kind in MODELS}
-    if unpublished:
-        wait(SETTLING_S)
-    followed = _champions(store)
-    gone = [item for item in planned.items if not _restored(store, item, unpublished, followed)]
-    for item in gone:
-        for listed in item.objects:
-            store.delete(listed.key)
-        on_item(item)
-    for upload in planned.uploads:
-        store.abort(upload)
-    return Plan(tuple(gone), planned.uploads)
-
-
-def _heal(store: ObjectStore) -> None:
-    """Publish champions again that an earlier run unpublished at the moment they were promoted, and then died."""
-    for release_id in _champions(store):
-        staged = store.get(layout.candidate(release_id))
-        if staged and store.get(layout.manifest(release_id)) is None:
-            store.create(layout.manifest(release_id), staged.data)
-
-
-def _unpublish(store: ObjectStore, item: Item) -> bytes | None:
-    """Take the manifest away; returns what it was, if the release was published."""
-    blob = store.get(layout.manifest(item.name))
-    store.delete(layout.manifest(item.name))
-    return blob.data if blob else None
-
-
-def _restored(store: ObjectStore, item: Item, unpublished: Mapping[str, bytes | None], followed: Collection[str]) -> bool:
-    """Whether somebody follows the release by now; then it is published again."""
-    if item.kind not in MODELS or item.name not in followed:
-        return False
-    manifest = unpublished.get(item.name)
-    if manifest:
-        store.create(layout.manifest(item.name), manifest)
-    return True
-
-
-def _champions(store: ObjectStore) -> set[str]:
-    return {pointer.release_id for lane in _lanes(store) if (pointer := champion(store, lane))}
-
-
-def _lanes(store: ObjectStore) -> list[str]:
-    return list(dict.fromkeys(layout.part(key, 1) for key in store.keys(layout.LANES)))
 
 
 def _followed(store: ObjectStore, retention: Retention) -> set[str]:
     """Releases that were champion, as many of each lane as are kept, and always the present one."""
     found: set[str] = set()
-    for lane in _lanes(store):
+    for lane in known_lanes(store):
         past = list(dict.fromkeys(move.release_id for move in moves(store, lane)))
         found |= set(past[: retention.champions])
     return found
@@ -130,16 +52,15 @@ def _releases(store: ObjectStore, retention: Retention, now: datetime, followed:
     by_id: dict[str, list[Listed]] = defaultdict(list)
     for listed in store.listed(layout.RELEASES):
         by_id[layout.part(listed.key, 1)].append(listed)
-    manifests = {release_id: _manifest(store, release_id, objects) for release_id, objects in by_id.items()}
+    manifests = {release_id: standing(store, release_id) for release_id in by_id}
     newest = _newest(by_id, manifests, retention.releases)
     for release_id, objects in by_id.items():
         manifest = manifests[release_id]
         if manifest is None:
-            yield Item("orphan", release_id, "files of an upload that was never finished", tuple(objects))
+            yield Item("orphan", release_id, "files that no manifest names", tuple(objects))
             continue
-        stray = _stray(manifest, objects)
-        if stray:
-            yield Item("orphan", release_id, "files that its manifest does not name", stray)
+        for listed in _stray(manifest, objects):
+            yield Item("stray", listed.key, "a file that its manifest does not name", (listed,))
         if release_id in followed or release_id in newest:
             continue
         published = layout.manifest(release_id) in {listed.key for listed in objects}
@@ -149,13 +70,6 @@ def _releases(store: ObjectStore, retention: Retention, now: datetime, followed:
             yield Item(kind, release_id, f"{why}, of {manifest.lineage.span}", tuple(objects))
 
 
-def _manifest(store: ObjectStore, release_id: str, objects: Iterable[Listed]) -> Manifest | None:
-    keys = {listed.key for listed in objects}
-    if layout.manifest(release_id) in keys:
-        return load_manifest(store, release_id, published=True)
-    return load_manifest(store, release_id, published=False) if layout.candidate(release_id) in keys else None
-
-
 def _newest(by_id: Mapping[str, list[Listed]], manifests: Mapping[str, Manifest | None], count: int) -> set[str]:
     published = [m for r, m in manifests.items() if m and layout.manifest(r) in {listed.key for listed in by_id[r]}]
     ranked = sorted(published, key=lambda m: (m.lineage.span, m.release_id), reverse=True)
@@ -163,19 +77,18 @@ def _newest(by_id: Mapping[str, list[Listed]], manifests: Mapping[str, Manifest 
 
 
 def _stray(manifest: Manifest, objects: Iterable[Listed]) -> tuple[Listed, ...]:
-    named = {layout.release_file(manifest.release_id, file) for file in manifest.files}
-    return tuple(listed for listed in objects if layout.is_payload(listed.key) and listed.key not in named)
+    named = payload_keys(manifest)
+    return tuple(listed for listed in objects if layout.named_digest(listed.key) and listed.key not in named)
 
 
-def _snapshots(store: ObjectStore, retention: Retention, now: datetime) -> Iterable[Item]:
+def _snapshots(store: ObjectStore, retention: Retention, now: datetime, waiting: "Waiting") -> Iterable[Item]:
     """Rows of spans past their time that no lane waits for, and rows that no version names."""
     known = {version.file.name for version in _versions(store)}
-    waiting = {snapshot.file.name for lane in _lanes(store) for snapshot in _waiting(store, lane)}
     for listed in store.listed(layout.SNAPSHOTS):
         span = date.fromisoformat(layout.part(listed.key, 1))
         if listed.key not in known:
-            yield Item("orphan", listed.key, "rows that no version names", (listed,))
-        elif listed.key not in waiting and _past(span, retention.snapshots_days, now):
+            yield Item("stray", listed.key, "rows that no version names", (listed,))
+        elif not (listed.key in waiting.files or span >= waiting.since) and _past(span, retention.snapshots_days, now):
             yield Item("snapshot", listed.key, f"rows of {span}, learnt or given up by every lane", (listed,))
 
 
@@ -186,12 +99,30 @@ def _versions(store: ObjectStore) -> Iterable[Snapshot]:
             yield Snapshot.from_bytes(blob.data, f"{store.url}/{key}")
 
 
-def _waiting(store: ObjectStore, lane: str) -> Iterable[Snapshot]:
-    """What the lane's next candidates may learn or be judged on."""
-    pointer = champion(store, lane) or champion(store, LIVE)
-    seen = load_manifest(store, pointer.release_id, published=True).seen() if pointer else frozenset()
-    past = lanes.history(store, lane, date.max)
-    return [*unlearnt(past, seen, "train"), *unlearnt(past, seen, "holdout")]
+@dataclass(frozen=True)
+class Waiting:
+    """Rows that must stay: these files, and all of the spans from a day on."""
+
+    files: frozenset[str]
+    since: date
+
+
+def _waiting(store: ObjectStore, retention: Retention, now: datetime, pending: Pending, pool_spans: int) -> Waiting:
+    """What the next candidates of all lanes may learn or be judged on, and what runs that are under way may have just stored."""
+    histories = {lane: lanes.history(store, lane, date.max) for lane in [*known_lanes(store), LIVE]}
+    wanted = [s for lane, past in histories.items() for s in _awaited(store, lane, past, pending, pool_spans)]
+    lasts = [past[-1] for past in histories.values() if past]
+    heads = [o.span for o in lasts if not _past(o.settled_at.date(), retention.snapshots_days, now)]
+    return Waiting(frozenset(snapshot.file.name for snapshot in wanted), min(heads, default=date.max))
+
+
+def _awaited(store: ObjectStore, lane: str, past: tuple[Outcome, ...], pending: Pending, pool_spans: int) -> list[Snapshot]:
+    """None where the parent was pruned: no candidate can follow from it."""
+    parent = lanes.parent_as_of(past, date.max, withdrawn(store, lane))
+    manifest = standing(store, parent) if parent else None
+    if parent and manifest is None:
+        return []
+    return awaited(past, manifest.seen() if manifest else frozenset(), pool_spans, pending)
 
 
 def _reports(store: ObjectStore, retention: Retention, now: datetime) -> Iterable[Item]:

@@ -1,6 +1,7 @@
 """Releases by their names: as a person gives them, in full or how they begin, and as another release names them.
 
-What another one names may have been pruned since: then nothing of it is there. Anything less is damage.
+What another one names may have been pruned since: then neither of its manifests is there, whatever files still go. A staged
+manifest without the published one is damage.
 """
 
 from collections.abc import Iterator
@@ -39,12 +40,12 @@ def named_release(store: ObjectStore, release_id: str) -> Manifest | None:
     """The manifest of a release that another one names, or None if it was pruned.
 
     Raises:
-        IntegrityError, FormatError: some of it is there, but its manifest is not, or can't be read.
+        IntegrityError, FormatError: it is staged, but not published; or its manifest can't be read.
     """
     try:
         return releases.load_manifest(store, release_id, published=True)
     except IntegrityError:
-        if any(True for _ in store.keys(layout.release(release_id))):
+        if store.get(layout.manifest(release_id)) or store.get(layout.candidate(release_id)):
             raise
         return None
 

@@ -5,19 +5,21 @@ import time
 from collections.abc import Callable
 
 from widedeep.publishing import prune as pruning
-from widedeep.publishing.prune import Item, Plan
+from widedeep.publishing import removal
+from widedeep.publishing.removal import Item, Plan
 from widedeep.steps.workplace import Workplace
 
 log = logging.getLogger(__name__)
 
 
 def plan_prune(place: Workplace) -> Plan:
-    """What would go. Deletes nothing.
+    """What would go. Deletes nothing, but makes champions whole again that a run which died has left unpublished.
 
     Raises:
         IntegrityError: a record in the store is damaged, so nothing is known to be free.
     """
-    return pruning.plan(place.store, place.contract.retention, place.clock())
+    contract = place.contract
+    return pruning.plan(place.store, contract.retention, place.clock(), contract.pending, contract.split.pool_spans)
 
 
 def prune(
@@ -29,4 +31,4 @@ def prune(
         log.info("%s %s went: %s, %d bytes", item.kind, item.name, item.why, item.size_bytes)
         on_item(item)
 
-    return pruning.carry_out(place.store, plan, wait, told)
+    return removal.carry_out(place.store, plan, wait, told)
