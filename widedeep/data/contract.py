@@ -186,7 +186,9 @@ class Retention(Section):
     """What `widedeep prune` keeps. None keeps for ever. Moves of the pointer, verdicts and outcomes are always kept.
 
     releases: the newest published ones, promoted or not. champions: the newest champions of each lane.
-    candidates_days: unpromoted candidates and releases. snapshots_days: rows of settled spans that nothing waits for.
+    candidates_days: unpromoted candidates and releases. snapshots_days: rows of spans that nothing waits for; it bounds how far
+    back a rollback can go, since what the withdrawn champions had learnt is learnt again: rows of older spans may be gone, and
+    then the rollback is refused. A lane's rows from its head on are kept until it has settled nothing for that many days.
     quarantine_days: validation reports. grace: nothing younger goes, whatever it is.
     """
 

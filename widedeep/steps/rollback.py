@@ -4,14 +4,16 @@ Spans that it has not learnt are pending from then on (fifth law), and the next 
 """
 
 import logging
+from collections.abc import Iterable
 from datetime import date
 
-from widedeep.artifacts import Candidate, ChampionPointer, ReleaseId, Value
+from widedeep.artifacts import Candidate, ChampionPointer, Manifest, Outcome, ReleaseId, Value
 from widedeep.errors import OrderError, PermanentError
 from widedeep.publishing import lanes, moves, releases
-from widedeep.publishing.pending import unlearnt
+from widedeep.publishing.pending import awaited, unlearnt
 from widedeep.publishing.pointer import champion
 from widedeep.publishing.pointer import moves as read_moves
+from widedeep.publishing.snapshots import rows_stand
 from widedeep.steps.judgement import rehearsed
 from widedeep.steps.workplace import Workplace
 
@@ -22,7 +24,7 @@ class RollbackPlan(Value):
     """What a rollback would do, decided on move `sequence` of the lane.
 
     `withdrawn` are the champions that it would take back, with everything that was trained from them; `pending` the spans that
-    the next candidate has to learn again.
+    have to be learnt again, at most `at_once` of them by each candidate; `forgotten` those that never will be (rule `drop`).
     """
 
     lane: str
@@ -31,13 +33,21 @@ class RollbackPlan(Value):
     to: Candidate
     withdrawn: tuple[ReleaseId, ...]
     pending: tuple[date, ...]
+    at_once: int | None = None
+    forgotten: tuple[date, ...] = ()
 
     def told(self) -> str:
-        spans = ", ".join(map(str, self.pending)) or "none"
+        few = self.at_once is not None and len(self.pending) > self.at_once
+        again = f"to be learnt again{f', at most {self.at_once} by each candidate' if few else ''}: {_listed(self.pending)}"
+        lost = f"; never learnt again, by the contract's rule 'drop': {_listed(self.forgotten)}" if self.forgotten else ""
         return (
             f"lane {self.lane}: from {self.champion} back to {self.to.release_id} of span {self.to.span}; "
-            f"withdrawn: {', '.join(self.withdrawn) or 'none'}; to be learnt again: {spans}"
+            f"withdrawn: {', '.join(self.withdrawn) or 'none'}; {again}{lost}"
         )
+
+
+def _listed(spans: Iterable[date]) -> str:
+    return ", ".join(map(str, spans)) or "none"
 
 
 def former_champions(place: Workplace, lane: str) -> tuple[ChampionPointer, ...]:
@@ -58,7 +68,7 @@ def plan_rollback(place: Workplace, lane: str, release_id: str | None = None) ->
     """What a rollback to a release, or to the champion before the present one's span, would do. Moves nothing.
 
     Raises:
-        OrderError: the lane has no champion, or had no other.
+        OrderError: the lane has no champion, or had no other; or rows that candidates after it would need were pruned.
         UsageError: the release was never champion of the lane, or is so now.
         IntegrityError: its manifest is not the one that was champion, or the history of moves is damaged.
     """
@@ -69,15 +79,31 @@ def plan_rollback(place: Workplace, lane: str, release_id: str | None = None) ->
         raise OrderError(f"lane {lane}: its first champion stands, so there is nothing to roll back to.")
     _, manifest, gone = moves.withdrawing(place.store, lane, release_id or before[0].release_id)
     past = lanes.history(place.store, lane, date.max)
+    _check_rows(place, past, manifest)
     waiting = unlearnt((outcome for outcome in past if outcome.span > manifest.lineage.span), manifest.seen())
+    spans, rule = tuple(sorted(snapshot.span for snapshot in waiting)), place.contract.pending
     return RollbackPlan(
         lane=lane,
         sequence=standing.sequence,
         champion=standing.release_id,
         to=releases.as_candidate(manifest),
         withdrawn=tuple(sorted(set(gone) - set(standing.withdrawn))),
-        pending=tuple(sorted(snapshot.span for snapshot in waiting)),
+        pending=spans if rule.rule == "carry" else (),
+        at_once=rule.max_spans,
+        forgotten=spans if rule.rule == "drop" else (),
     )
+
+
+def _check_rows(place: Workplace, past: Iterable[Outcome], to: Manifest) -> None:
+    """Raise OrderError if rows are gone that the lane would wait for: its next candidate could not be trained or judged."""
+    needed = awaited(past, to.seen(), place.contract.split.pool_spans, place.contract.pending)
+    gone = sorted({snapshot.span for snapshot in needed if not rows_stand(place.store, snapshot)})
+    if gone:
+        raise OrderError(
+            f"rollback to {to.release_id} of span {to.lineage.span}: got no rows of {_listed(gone)} (pruned), wanted them, since "
+            "the lane would have to learn them again. The champion stays. Choose a later release (`widedeep champion --history`) "
+            "or run those spans in a lane of their own (`widedeep run --span ... --lane ...`), which stores their rows again."
+        )
 
 
 def rehearse_rollback(place: Workplace, plan: RollbackPlan) -> str:
