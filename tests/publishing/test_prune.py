@@ -229,6 +229,27 @@ def manifest_key(release_id: str, published: bool) -> str:
     return layout.manifest(release_id) if published else layout.candidate(release_id)
 
 
+def test_while_a_champion_lacks_its_manifests_nothing_is_deleted(store: MemoryStore, chain: Callable[..., Release]):
+    release = [chain(n) for n in range(4)][-1]
+    for lost in (layout.candidate, layout.manifest):
+        store.delete(lost(release.release_id))
+    before = dict(store.objects)
+    with pytest.raises(IntegrityError, match="missing"):
+        pruned(store)
+    assert store.objects == before
+
+
+def test_a_lane_whose_parent_was_pruned_waits_for_nothing(store: MemoryStore, learning: Callable[..., Snapshot]):
+    for n in range(3):
+        learning(n)
+    learning(1, "again", "held")
+    first = load_manifest(store, champion(store, LIVE).release_id, published=True)
+    for ancestor in list(parents(store, first))[1:]:
+        for key in list(store.keys(layout.release(ancestor.release_id))):
+            store.delete(key)
+    assert len(pruned(store, ROWS_ONLY).items) == 3
+
+
 def test_with_a_damaged_pointer_nothing_is_deleted(store: MemoryStore, chain: Callable[..., Release]):
     for n in range(4):
         chain(n)
@@ -296,9 +317,15 @@ def test_what_is_staged_or_published_again_while_it_is_pruned_stays(
     assert layout.candidate(release.release_id) in store.objects
 
 
-def test_what_is_staged_while_its_files_go_is_found_by_nobody_afterwards(store: MemoryStore, late: tuple[Release, Verdict]):
+@pytest.mark.parametrize("orphan", [False, True])
+def test_what_is_staged_while_its_files_go_is_found_by_nobody_afterwards(
+    store: MemoryStore, late: tuple[Release, Verdict], orphan: bool
+):
     release, _ = late
     manifest = store.objects[layout.candidate(release.release_id)]
+    if orphan:
+        store.delete(layout.candidate(release.release_id))
+        store.delete(layout.manifest(release.release_id))
     delete = store.delete
 
     def staged_meanwhile(key: str) -> None:

@@ -15,6 +15,7 @@ from widedeep.data.contract import Pending, Retention
 from widedeep.publishing import lanes, layout
 from widedeep.publishing.pending import awaited
 from widedeep.publishing.pointer import moves, withdrawn
+from widedeep.publishing.releases import load_manifest
 from widedeep.publishing.removal import Item, Kind, Plan, champions, known_lanes, payload_keys, restore, standing
 from widedeep.publishing.store import Listed, ObjectStore
 
@@ -119,10 +120,10 @@ def _waiting(store: ObjectStore, retention: Retention, now: datetime, pending: P
 def _awaited(store: ObjectStore, lane: str, past: tuple[Outcome, ...], pending: Pending, pool_spans: int) -> list[Snapshot]:
     """None where the parent was pruned: no candidate can follow from it."""
     parent = lanes.parent_as_of(past, date.max, withdrawn(store, lane))
-    manifest = standing(store, parent) if parent else None
-    if parent and manifest is None:
+    if parent and parent not in champions(store) and standing(store, parent) is None:
         return []
-    return awaited(past, manifest.seen() if manifest else frozenset(), pool_spans, pending)
+    seen = load_manifest(store, parent, published=True).seen() if parent else frozenset()
+    return awaited(past, seen, pool_spans, pending)
 
 
 def _reports(store: ObjectStore, retention: Retention, now: datetime) -> Iterable[Item]:
