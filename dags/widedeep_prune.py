@@ -5,7 +5,7 @@ Removes what the contract's `retention` does not keep: unpromoted candidates and
 spans that no lane waits for, and what crashed uploads left behind. Champions, their history and all decisions stay.
 
 It is safe beside daily runs, promotions and rollbacks. To see what would go, and delete nothing: trigger it with *Delete* off, or
-`widedeep prune` in a shell.
+`widedeep prune` in a shell. A store that `widedeep doctor` finds unsafe is refused.
 """
 
 import os

@@ -9,7 +9,7 @@ A person takes the champion of a lane back. Nothing is retrained: the pointer mo
                serves
 
 1. Trigger it with a reason. *To* is the champion before this one; with *ask me which*, task `choose` offers all former champions
-   under **Required Actions**.
+   under **Required Actions**. A store that `widedeep doctor` finds unsafe is refused here.
 2. `rehearse` loads the old release in a fresh process and scores with it, as before a promotion. If that fails, nothing moves.
 3. `approve` shows under **Required Actions** what will happen: which releases are withdrawn, and which spans the next candidate
    learns again. Without an answer within an hour it is a no.

@@ -47,7 +47,7 @@ class StoreAccessError(PermanentError):
 
 
 class UnsafeStoreError(PermanentError):
-    """The store breaks a rule that publishing rests on. Nothing was ingested; `widedeep doctor` shows each rule."""
+    """The store breaks a rule that publishing rests on. Nothing was begun; `widedeep doctor` shows each rule."""
 
 
 class StackError(PermanentError):

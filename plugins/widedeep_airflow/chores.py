@@ -38,6 +38,7 @@ class PruneOperator(BaseOperator):
 
     def execute(self, context: "Context") -> dict[str, int]:
         with opened(context) as (steps, place):
+            steps.require_safe_store(place)
             planned = steps.plan_prune(place)
             if context["params"]["delete"]:
                 planned = steps.prune(place, planned)

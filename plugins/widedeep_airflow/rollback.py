@@ -19,6 +19,7 @@ OFFERED = 20
 class ChooseOperator(HITLOperator):
     """Asks under Required Actions which former champion to go back to; asks nobody unless the Param `to` says so.
 
+    As a run's first task it refuses an unsafe store: there, a compare-and-swap of the pointer may let two writers win.
     Pushes what the person answered, or None. The options are read from the store when the task runs.
     """
 
@@ -26,9 +27,10 @@ class ChooseOperator(HITLOperator):
         super().__init__(subject="Roll back to which release?", options=[ASK], **kwargs)
 
     def execute(self, context: "Context") -> Any:
-        if context["params"]["to"] != ASK:
-            return None
         with opened(context) as (steps, place):
+            steps.require_safe_store(place)
+            if context["params"]["to"] != ASK:
+                return None
             former = steps.former_champions(place, context["params"]["lane"])[:OFFERED]
             if not former:
                 steps.plan_rollback(place, context["params"]["lane"])  # says why there is nothing to choose

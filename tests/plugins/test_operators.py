@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
-from widedeep_airflow.chores import BootstrapOperator, FeedOperator
+from widedeep_airflow.chores import BootstrapOperator, FeedOperator, PruneOperator
 from widedeep_airflow.operators import IngestOperator, SettleOperator, StepOperator
+from widedeep_airflow.rollback import ASK, BEFORE, ChooseOperator
 
 from widedeep import steps
 from widedeep.artifacts import Progress, Waiting
@@ -138,13 +139,20 @@ def test_ingest_looks_again_when_the_trigger_has_fired(context, library):
     assert IngestOperator(task_id="ingest").resume(context(), {"span": "2026-01-02"}) == INGESTED | {"no_data": "too late"}
 
 
-def test_ingest_and_bootstrap_touch_nothing_on_an_unsafe_store(context, library):
+@pytest.mark.parametrize("first", [IngestOperator, BootstrapOperator, PruneOperator, ChooseOperator])
+@pytest.mark.parametrize("to", [BEFORE, ASK])
+def test_the_first_task_of_each_dag_that_moves_or_deletes_touches_nothing_on_an_unsafe_store(context, library, first, to):
     library("require_safe_store", failing(UnsafeStoreError("two writers won")))
-    for step in ("start", "readiness", "ingest", "bootstrap"):
+    for step in ("start", "readiness", "ingest", "bootstrap", "plan_prune", "prune", "former_champions", "plan_rollback"):
         library(step, failing(AssertionError("called")))
-    for operator in (IngestOperator(task_id="ingest"), BootstrapOperator(task_id="bootstrap")):
-        with pytest.raises(AirflowFailException, match="UnsafeStoreError: two writers won"):
-            operator.execute(context() | {"params": {"from": "2025-12-01", "to": "2025-12-08"}})
+    params = {"from": "2025-12-01", "to": "2025-12-08"} if first is BootstrapOperator else {"to": to, "delete": True}
+    with pytest.raises(AirflowFailException, match="UnsafeStoreError: two writers won"):
+        first(task_id="first").execute(context(**params))
+
+
+def test_a_rollback_that_asks_nobody_looks_at_the_store_and_at_nothing_else(context, library):
+    library("former_champions", failing(AssertionError("called")))
+    assert ChooseOperator(task_id="choose").execute(context(to=BEFORE)) is None
 
 
 def test_settle_believes_no_xcom_of_a_task_that_was_skipped_this_time(context, library):

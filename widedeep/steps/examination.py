@@ -28,7 +28,7 @@ def require_safe_store(place: Workplace) -> None:
     """The first thing that a run does; one small read where the store is known.
 
     Raises:
-        UnsafeStoreError: it breaks a rule. Nothing was ingested.
+        UnsafeStoreError: it breaks a rule. Nothing was begun.
         StoreUnavailableError: it gave no answer, so nothing is known.
     """
     known = place.store.get(_key(place))
@@ -37,7 +37,7 @@ def require_safe_store(place: Workplace) -> None:
     diagnosis = examine_store(place)
     log.info("%s", diagnosis.in_words())
     if any(check.passed is False for check in diagnosis.checks):
-        raise UnsafeStoreError(f"{diagnosis.in_words()} Run `widedeep doctor` to see all; nothing was ingested.")
+        raise UnsafeStoreError(f"{diagnosis.in_words()} Run `widedeep doctor` to see all; nothing was begun.")
     if not diagnosis.safe:
         raise StoreUnavailableError(f"{diagnosis.in_words()} Run it again.")
 
