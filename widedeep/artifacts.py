@@ -89,25 +89,38 @@ class Snapshot(Value):
 
 
 class Finding(Value):
-    """One failed check, in words: what, got, wanted."""
+    """One failed check, in words: what, got, wanted.
+
+    critical: the span is quarantined. drastic: it is held until a person has decided. rows: rows that were taken out, one by one.
+    """
 
     check: str
     column: str | None = None
-    severity: Literal["critical", "warning"]
+    severity: Literal["critical", "drastic", "rows", "warning"]
     message: str
 
 
 class Validation(Value):
-    """What the contract's checks found in one span. `snapshot` is None if the delivered files could not be read."""
+    """What the contract's checks found in one span. `snapshot` is None if the delivered files could not be read.
+
+    Where rows were taken out, `clean` is the version of the span without them, and `bad_rows` the table with each one's reasons.
+    """
 
     span: date
     snapshot: Snapshot | None
     findings: tuple[Finding, ...]
+    clean: Snapshot | None = None
+    bad_rows: FileRef | None = None
 
     @property
     def critical(self) -> tuple[Finding, ...]:
         """With any of these the span is quarantined: it is not trained on, and its bytes stay where they were delivered."""
         return tuple(f for f in self.findings if f.severity == "critical")
+
+    @property
+    def drastic(self) -> tuple[Finding, ...]:
+        """With any of these, and nothing critical, nothing is learnt from the span before a person has decided."""
+        return tuple(f for f in self.findings if f.severity == "drastic")
 
 
 class Part(Value):

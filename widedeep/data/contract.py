@@ -8,10 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from widedeep.artifacts import Digest, canonical_json, sha256
+from widedeep.data.limits import Checks, Delivery, Drastic, Drift, Late, Section
 from widedeep.data.problems import disagreements, field_problem
 from widedeep.errors import ContractError
 
@@ -20,20 +23,15 @@ Usable = Annotated[float, Field(ge=1e-12, le=1e12)]
 UsableOrZero = Annotated[float, Field(ge=0, le=1e12)]
 
 
-class Section(BaseModel):
-    """Base of every section: immutable; unknown keys fail; numbers are finite."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
 class Column(Section):
     """One delivered column.
 
     `role` says how the model reads it; a column without a role is kept, checked and not learnt from. `weight` is no feature: it
     multiplies a row's loss in training, and in the gate the row counts that often; a row of weight 0 is as good as not there.
-    `of` says whose property it is, so that `rank` can put a user's and an item's columns together. `range` is inclusive;
-    `allowed` also limits the items of a list. `drift_limit` is an effect size from 0 to 1 (`widedeep.data.drift`); beyond it a
-    warning is given.
+    `of` says whose property it is, so that `rank` can put a user's and an item's columns together. `range` is inclusive.
+    `allowed`, `regex` (RE2, of the whole text) and `max_length` (characters; 1,000 where nothing is said) also limit the items of
+    a list, `items` how many there are. `drift_limit` is an effect size from 0 to 1 (`widedeep.data.drift`) that stands for the
+    calibrated one.
     """
 
     type: Literal["string", "integer", "number", "boolean", "timestamp", "list"]
@@ -41,9 +39,22 @@ class Column(Section):
     of: Literal["user", "item", "context"] = "context"
     nullable: bool = False
     allowed: tuple[str, ...] | None = None
+    regex: str | None = None
+    max_length: int | None = Field(default=None, ge=1)
+    items: tuple[int, int] | None = None
     range: tuple[float, float] | None = None
     min_count: int = Field(default=1, ge=1)
-    drift_limit: float | None = Field(default=None, gt=0)
+    drift_limit: float | None = Field(default=None, gt=0, le=1)
+
+    @field_validator("regex")
+    @classmethod
+    def compiles(cls, regex: str | None) -> str | None:
+        if regex is not None:
+            try:
+                pc.match_substring_regex(pa.array([""]), regex)
+            except pa.ArrowInvalid as error:
+                raise ValueError(f"no RE2 expression: {error}") from error
+        return regex
 
 
 class Label(Section):
@@ -134,22 +145,6 @@ class Training(Section):
     adagrad: AdaGrad = AdaGrad()
 
 
-class Checks(Section):
-    """Limits of a whole span; beyond them it is quarantined. `max_null_share` is for nullable columns; others have no null."""
-
-    rows: tuple[int, int] = (1, 100_000_000)
-    label_rate: tuple[float, float] = (0.0001, 0.9999)
-    max_null_share: float = Field(default=1.0, ge=0, le=1)
-
-
-class Delivery(Section):
-    """Where a span's files arrive, and how long a run waits for them after the span has ended."""
-
-    prefix: str = "landing/{span}/"
-    marker: str | None = None
-    deadline: timedelta = timedelta(hours=6)
-
-
 class Pending(Section):
     """What becomes of spans that no promoted release has learnt (fifth law)."""
 
@@ -201,7 +196,11 @@ class Retention(Section):
 
 
 class Contract(Section):
-    """See the module. `user`, `item`, `time` and `title` name columns; `item` and `title` are needed for ranking only."""
+    """See the module. `user`, `item`, `time` and `title` name columns; `item` and `title` are needed for ranking only.
+
+    key: columns that together name an example, which is there once. label_delay: how many days a label takes to be true; span d
+    is run at d + label_delay, with the labels of then.
+    """
 
     version: Literal[1] = 1
     name: str
@@ -209,7 +208,9 @@ class Contract(Section):
     time: str
     item: str | None = None
     title: str | None = None
+    key: tuple[str, ...] = ()
     label: Label
+    label_delay: int = Field(default=0, ge=0, le=366)
     columns: dict[str, Column]
     crosses: tuple[Cross, ...] = ()
     split: SplitRule
@@ -217,6 +218,9 @@ class Contract(Section):
     vocabulary: VocabularyLimits = VocabularyLimits()
     training: Training = Training()
     checks: Checks = Checks()
+    drift: Drift = Drift()
+    drastic: Drastic = Drastic()
+    late: Late = Late()
     delivery: Delivery = Delivery()
     pending: Pending = Pending()
     gate: Gate
@@ -233,6 +237,11 @@ class Contract(Section):
     def with_role(self, role: Literal["categorical", "multivalent", "numeric"]) -> tuple[str, ...]:
         """Names of the columns with this role, sorted: the order of features in every tensor."""
         return tuple(sorted(name for name, column in self.columns.items() if column.role == role))
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """Names of the columns whose drift is measured: the features, and those with a limit of their own."""
+        return tuple(n for n, c in self.columns.items() if c.role not in (None, "weight") or c.drift_limit is not None)
 
     @property
     def weight(self) -> str | None:
@@ -254,7 +263,8 @@ class Contract(Section):
     @cached_property
     def checks_digest(self) -> Digest:
         """Digest of everything that validation depends on: the same rows under the same digest have the same findings."""
-        return sha256(canonical_json(self.model_dump(mode="json", include={"user", "time", "label", "columns", "checks"})))
+        held_against = {"user", "time", "key", "label", "columns", "checks", "drift", "drastic", "late"}
+        return sha256(canonical_json(self.model_dump(mode="json", include=held_against)))
 
     @cached_property
     def split_digest(self) -> Digest:

@@ -16,10 +16,28 @@ TYPES_OF_ROLE = {
     "numeric": {"integer", "number", "boolean"},
     "weight": {"integer", "number"},
 }
-TYPES_OF_CHECK = {"allowed": {"string", "list"}, "range": {"integer", "number"}}
+TYPES_OF_CHECK = {
+    "allowed": {"string", "list"},
+    "regex": {"string", "list"},
+    "max_length": {"string", "list"},
+    "items": {"list"},
+    "range": {"integer", "number"},
+}
 TYPES_OF_KEY = {"user": ("string", "integer"), "time": ("timestamp",), "label.column": ("boolean", "integer", "number")}
-OWN_FOLDERS = ("doctor", "evidence", "lanes", "releases", "snapshots", "spans", "validation")
-PAIRS = ("checks.rows", "checks.label_rate", "gate.calibration")
+OWN_FOLDERS = (
+    "decisions",
+    "doctor",
+    "erasures",
+    "evidence",
+    "lanes",
+    "quarantine",
+    "releases",
+    "snapshots",
+    "spans",
+    "validation",
+)
+PAIRED = ("crosses", "checks.skew")
+PAIRS = ("checks.rows", "checks.label_rate", "drastic.label_rate", "drastic.volume", "gate.calibration")
 
 
 def field_problem(problem: ErrorDetails, root: type[BaseModel]) -> str:
@@ -58,7 +76,9 @@ def _section_at(place: tuple[int | str, ...], root: type[BaseModel]) -> type[Bas
 
 def _dangling(document: Mapping[str, Any], columns: Mapping[str, Any]) -> Iterator[str]:
     named = {place: _at(document, place) for place in ("user", "time", "item", "title", "label.column")}
-    named |= {f"crosses.{i}.of.{j}": side for i, sides in enumerate(_cross_sides(document)) for j, side in enumerate(sides)}
+    pairs = [(f"{place}.{i}.of", sides) for place in PAIRED for i, sides in enumerate(_sides(document, place))]
+    named |= {f"{place}.{j}": side for place, sides in pairs for j, side in enumerate(sides)}
+    named |= {f"key.{i}": name for i, name in enumerate(_sequence(document.get("key")))}
     for place, name in named.items() if columns else ():
         if isinstance(name, str) and name not in columns:
             near = difflib.get_close_matches(name, columns, n=1)
@@ -84,19 +104,20 @@ def _keys(document: Mapping[str, Any], columns: Mapping[str, Any]) -> Iterator[s
 
 
 def _column(name: str, spec: Mapping[str, Any]) -> Iterator[str]:
-    role, kind, limits = spec.get("role"), spec.get("type"), spec.get("range")
+    role, kind = spec.get("role"), spec.get("type")
     if role in TYPES_OF_ROLE and isinstance(kind, str) and kind not in TYPES_OF_ROLE[role]:
         yield f"columns.{name}.role: {role} wants type {' or '.join(sorted(TYPES_OF_ROLE[role]))}, got {kind}"
     for check, kinds in TYPES_OF_CHECK.items():
         if spec.get(check) is not None and isinstance(kind, str) and kind not in kinds:
             yield f"columns.{name}.{check}: is for type {' or '.join(sorted(kinds))}, got {kind}: take it away"
-    if _reversed(limits):
-        yield f"columns.{name}.range: got {limits}, wanted the lower limit first"
+    for pair in ("range", "items"):
+        if _reversed(spec.get(pair)):
+            yield f"columns.{name}.{pair}: got {spec[pair]}, wanted the lower limit first"
 
 
 def _crosses(document: Mapping[str, Any], columns: Mapping[str, Any]) -> Iterator[str]:
     seen: list[Any] = []
-    for i, sides in enumerate(_cross_sides(document)):
+    for i, sides in enumerate(_sides(document, "crosses")):
         for side in sides:
             role = _mapping(columns.get(side)).get("role") if isinstance(side, str) else None
             if isinstance(side, str) and side in columns and role not in {"categorical", "multivalent"}:
@@ -116,6 +137,8 @@ def _weights(columns: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _limits(document: Mapping[str, Any]) -> Iterator[str]:
+    if isinstance(share := _at(document, "checks.tolerance"), int | float) and share == 1:
+        yield "checks.tolerance: got 1, wanted less: with every row taken out nothing would be left to learn"
     for place in PAIRS:
         if _reversed(pair := _at(document, place)):
             yield f"{place}: got {pair}, wanted the lower limit first"
@@ -125,6 +148,8 @@ def _limits(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _prefix(prefix: str) -> Iterator[str]:
+    if ":" in prefix and not prefix.startswith("file:///"):
+        yield f"delivery.prefix: got {prefix!r}, wanted a key below the store, such as landing/{{span}}/, or file:///folder/{{span}}/"
     if "{span}" not in prefix:
         yield f"delivery.prefix: got {prefix!r}, wanted {{span}} in it: each day has files of its own"
     if "{" in (rest := prefix.replace("{span}", "")) or "}" in rest:
@@ -133,10 +158,9 @@ def _prefix(prefix: str) -> Iterator[str]:
         yield f"delivery.prefix: got {prefix!r}, but {', '.join(OWN_FOLDERS)} hold what the chain stores: choose another folder"
 
 
-def _cross_sides(document: Mapping[str, Any]) -> list[list[Any]]:
-    crosses = document.get("crosses")
-    sides = [_mapping(cross).get("of") for cross in crosses] if isinstance(crosses, list | tuple) else []
-    return [list(pair) if isinstance(pair, list | tuple) else [] for pair in sides]
+def _sides(document: Mapping[str, Any], place: str) -> list[list[Any]]:
+    """What stands under `of` in each entry of a section."""
+    return [_sequence(_mapping(entry).get("of")) for entry in _sequence(_at(document, place))]
 
 
 def _at(document: Mapping[str, Any], place: str) -> Any:
@@ -144,6 +168,10 @@ def _at(document: Mapping[str, Any], place: str) -> Any:
     for key in place.split("."):
         here = _mapping(here).get(key)
     return here
+
+
+def _sequence(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else []
 
 
 def _mapping(value: Any) -> Mapping[Any, Any]:

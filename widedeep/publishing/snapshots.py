@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from widedeep.artifacts import FileRef, Snapshot
-from widedeep.data.contract import Delivery
+from widedeep.data.limits import Delivery
 from widedeep.data.rows import GROUP_ROWS
 from widedeep.data.tables import canonical, content_digest
 from widedeep.errors import UsageError
