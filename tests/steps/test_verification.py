@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from widedeep.artifacts import Part, Verdict, canonical_json
+from widedeep.artifacts import DryRunReport, Part, Verdict, canonical_json
 from widedeep.config import Settings
 from widedeep.data.contract import load_contract
 from widedeep.errors import UsageError
@@ -19,7 +19,9 @@ from widedeep.publishing import layout, releases
 from widedeep.publishing.keys import Signer
 from widedeep.publishing.memory import MemoryStore
 from widedeep.steps import Workplace
+from widedeep.steps.evidence import check_evidence
 from widedeep.steps.named import find_release, published_ids
+from widedeep.steps.records import record
 from widedeep.steps.verification import Verification, verify
 
 KEPT = Path(__file__).parents[1] / "formats" / "1"  # two small releases, a parent and its child
@@ -30,12 +32,22 @@ def quiet(_read: int, _files: int) -> None:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Workplace:
+def kept(tmp_path: Path) -> Workplace:
+    """The store as an earlier version left it."""
     store, root = MemoryStore(), KEPT / "store"
     store.objects = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
     given_ = Settings(store="s3://kept", contract=KEPT / "contract.yaml", verify_keys=KEPT / "keys.pub", require_signature=True)
     now = datetime(2026, 4, 1, tzinfo=UTC)
     return Workplace(store, load_contract(given_.contract), tmp_path, given_, {}, "test", lambda: now)
+
+
+@pytest.fixture
+def place(kept: Workplace) -> Workplace:
+    """The same, had this version published it."""
+    for release in releases.releases(kept.store):
+        kept.store.delete(layout.evidence(release.release_id, "published"))
+        record(kept, "published", releases.find_candidate(kept.store, release.release_id))
+    return kept
 
 
 @pytest.fixture
@@ -74,12 +86,12 @@ def test_a_sound_release_has_no_problem_and_all_of_it_was_looked_at(place: Workp
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(data=st.data())
-def test_no_byte_of_a_release_its_decision_or_its_parent_changes_unnoticed(
+def test_no_byte_of_a_release_its_evidence_or_its_parent_changes_unnoticed(
     place: Workplace, parent: str, child: str, data: st.DataObject
 ) -> None:
     covered = [
         *place.store.keys(layout.release(child)),
-        *place.store.keys(layout.evidence(child, releases.DECISION).removesuffix(".json")),
+        *place.store.keys(layout.evidences(child)),
         layout.manifest(parent),
     ]
     key = data.draw(st.sampled_from(covered))
@@ -123,6 +135,46 @@ def changed_in_place(place: Workplace, parent: str, child: str) -> None:
 def dry_run_of_another(place: Workplace, parent: str, child: str) -> None:
     key = key_of(place, f"evidence/{child}/dry-run")
     place.store.objects[key] = canonical_json({**json.loads(place.store.objects[key]), "release_id": parent})
+
+
+def retold(place: Workplace, child: str, name: str, **changed: object) -> None:
+    """Change what a piece of evidence says; it stays well-formed."""
+    key = key_of(place, layout.evidence(child, name).removesuffix(".json"))
+    place.store.objects[key] = canonical_json({**json.loads(place.store.objects[key]), **changed})
+
+
+def faster_dry_run(place: Workplace, parent: str, child: str) -> None:
+    retold(place, child, "dry-run", load_s=0.001)
+
+
+def kinder_verdict(place: Workplace, parent: str, child: str) -> None:
+    retold(place, child, "verdict", reasons=["bribed"])
+
+
+def other_trainer(place: Workplace, parent: str, child: str) -> None:
+    retold(place, child, "trained", by="nobody")
+
+
+def other_publisher(place: Workplace, parent: str, child: str) -> None:
+    retold(place, child, "published", by="nobody")
+
+
+def other_rehearsal_of_a_rollback(place: Workplace, parent: str, child: str) -> None:
+    report = DryRunReport(
+        release_id=child,
+        manifest_sha256=releases.load_manifest(place.store, child, published=True).content_digest(),
+        failures=("slow",),
+    )
+    releases.save_evidence(place.store, child, f"rollback-my-lane-7-{report.content_digest()[:16]}", report)
+    retold(place, child, "rollback", failures=[])
+
+
+def lost_dry_run(place: Workplace, parent: str, child: str) -> None:
+    del place.store.objects[key_of(place, f"evidence/{child}/dry-run")]
+
+
+def published_by_nobody(place: Workplace, parent: str, child: str) -> None:
+    del place.store.objects[key_of(place, f"evidence/{child}/published")]
 
 
 def undecided(place: Workplace, parent: str, child: str) -> None:
@@ -174,6 +226,13 @@ DAMAGES = {
     on_learnt_rows: r"decision-\w+.json: was reached on rows that r-\w+ had learnt",
     changed_in_place: r"decision-\w+.json: was changed; its name says that its SHA-256 begins with",
     dry_run_of_another: r"dry-run-[\w-]+.json: is about r-",
+    faster_dry_run: r"dry-run-[\w-]+.json: got SHA-256 \w+…, wanted \w+…, on which the release was published",
+    kinder_verdict: r"verdict-[\w-]+.json: got SHA-256 \w+…, wanted \w+…, on which the release was published",
+    other_trainer: r"trained.json: got SHA-256 \w+…, wanted \w+…, on which the release was published",
+    other_publisher: r"published-\w+.json: was changed; its name says",
+    other_rehearsal_of_a_rollback: r"rollback-my-lane-7-\w+.json: was changed; its name says",
+    lost_dry_run: r"dry-run-[\w-]+.json: got no object, wanted",
+    published_by_nobody: r"no record of who published it stands below evidence/r-",
     undecided: r"no decision stands below evidence/r-",
     without_parent: r"manifest.json: missing",
     unsigned: r"got no signature by an accepted key",
@@ -201,7 +260,7 @@ def test_all_that_is_wrong_is_told_at_once(place: Workplace, parent: str, child:
     found = verify(place, child, quiet)
     text = "\n".join(found.problems)
     assert not [damage for damage in damages if not re.search(DAMAGES[damage], text)]
-    assert f"{len(damages)} problem(s)" in found.told().plain
+    assert f"{len(damages) + 1} problem(s)" in found.told().plain  # the dry run isn't the one that was published on, either
     assert seen(found, "model") == "not loaded, since a file is damaged"
 
 
@@ -245,6 +304,23 @@ def test_a_candidate_that_was_never_published_is_told_so(place: Workplace, child
     assert verify(place, child, quiet).problems == (
         f"memory://store/{layout.manifest(child)}: missing. `widedeep releases` lists what is published.",
     )
+
+
+def test_what_was_published_before_digests_were_kept_is_sound_and_told_of(kept: Workplace) -> None:
+    for release in releases.releases(kept.store):
+        manifest = releases.load_manifest(kept.store, release.release_id, published=True)
+        told = "1 decision, 1 dry-run, 1 published, 1 trained, 1 verdict; no digest is kept of 4"
+        assert check_evidence(kept.store, manifest) == (told, [])
+
+
+def test_evidence_of_after_the_publication_is_no_problem_and_bound_once_it_is_published_on(place: Workplace, child: str) -> None:
+    verdict = Verdict.from_bytes(place.store.objects[key_of(place, f"evidence/{child}/verdict")])
+    releases.save_evidence(place.store, child, f"verdict-{'1' * 16}", verdict)
+    assert verify(place, child, quiet).problems == ()
+    assert "no digest is kept of 1" in seen(verify(place, child, quiet), "evidence")
+    for _ in range(2):
+        record(place, "published", releases.find_candidate(place.store, child))
+    assert seen(verify(place, child, quiet), "evidence") == "1 decision, 1 dry-run, 2 published, 1 trained, 2 verdict"
 
 
 def test_what_a_crashed_writer_left_is_counted_and_no_problem(place: Workplace, child: str) -> None:

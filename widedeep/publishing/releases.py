@@ -164,6 +164,12 @@ def load_evidence(store: ObjectStore, release_id: str, name: str, kind: type[V])
     return kind.from_bytes(blob.data, f"{store.url}/{key}") if blob else None
 
 
+def evidence_of(store: ObjectStore, release_id: str) -> dict[str, bytes]:
+    """All evidence on a release as it stands there, by name."""
+    blobs = {layout.evidence_name(key): store.get(key) for key in store.keys(layout.evidences(release_id))}
+    return {name: blob.data for name, blob in blobs.items() if blob}
+
+
 def _release(store: ObjectStore, manifest: Manifest) -> Release:
     names = [layout.evidence_name(key) for key in store.keys(layout.evidences(manifest.release_id))]
     verdicts = [load_evidence(store, manifest.release_id, n, Verdict) for n in names if n.startswith(DECISION)]
