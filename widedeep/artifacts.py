@@ -20,7 +20,7 @@ LANE = r"^[a-z0-9][a-z0-9-]{0,62}$"
 Lane = Annotated[str, Field(pattern=LANE)]
 Decision = Literal["promote", "hold", "reject"]
 MoveKind = Literal["promote", "rollback", "adopt", "freeze", "thaw"]
-Result = Literal["promoted", "held", "rejected", "quarantined", "no data", "learnt"]
+Result = Literal["promoted", "held", "rejected", "quarantined", "no data", "learnt", "added"]
 
 LIVE = "live"
 
@@ -297,8 +297,8 @@ class Progress(Value):
     """How far a run of one span has come: each step reads it and returns it with its own fields filled in.
 
     Keys and digests only, so that what a step adds fits into an XCom. `no_data` is a reason; `validation`, `dry_run` and
-    `verdict` are keys of stored evidence. `withheld` is why a passing release was not promoted. When the run is `over`, only
-    `settle` has work left.
+    `verdict` are keys of stored evidence. `drastic`: a person has to look at the data first. `withheld` is why a passing release
+    was not promoted. When the run is `over`, only `settle` has work left.
     """
 
     span: date
@@ -307,6 +307,7 @@ class Progress(Value):
     no_data: str | None = None
     validation: str | None = None
     quarantined: bool = False
+    drastic: bool = False
     candidate: Candidate | None = None
     dry_run: str | None = None
     verdict: str | None = None
@@ -318,8 +319,8 @@ class Progress(Value):
 
     @property
     def over(self) -> bool:
-        """Nothing is left to train or judge: the span is settled already, empty of data, or quarantined."""
-        return self.quarantined or self.no_data is not None or self.result is not None
+        """Nothing is left to train or judge: the span is settled already, empty of data, quarantined, or waits for a review."""
+        return self.quarantined or self.drastic or self.no_data is not None or self.result is not None
 
 
 class Waiting(Value):
@@ -330,8 +331,27 @@ class Waiting(Value):
     until: datetime | None
 
 
+class Review(Value):
+    """What a person answered when a span had changed drastically, bound to the digests of what was judged.
+
+    `validation_sha256` covers the findings. Only `accept` lets the rows be learnt.
+    """
+
+    span: date
+    snapshot_digest: Digest
+    validation_sha256: Digest
+    answer: Literal["accept", "reject"]
+    reason: str
+    reviewed_at: datetime
+    reviewed_by: str
+
+
 class Outcome(Value):
-    """How a span was settled in a lane. Written once; a settled span is never settled again."""
+    """How a span was settled in a lane. Written once; a settled span is never settled again.
+
+    Rows that become valid after that are "added": an outcome of their own beside the first one. Where they hold the rows of an
+    earlier version, too, `replaces` is its digest: one of the two is learnt.
+    """
 
     lane: Lane
     span: date
@@ -340,5 +360,6 @@ class Outcome(Value):
     snapshot: Snapshot | None = None
     release_id: ReleaseId | None = None
     learnt: tuple[Part, ...] = ()
+    replaces: Digest | None = None
     settled_at: datetime
     settled_by: str

@@ -13,7 +13,14 @@ SPAN, DIGEST = date(2026, 1, 5), "0" * 64
 FILE = FileRef(name="weights", size_bytes=1, sha256=DIGEST)
 SNAPSHOT = Snapshot(span=SPAN, version=1, digest=DIGEST, rows=1, file=FILE)
 VALUES = {"span": SPAN, "number": 1, "digest": DIGEST, "sha256": DIGEST, "snapshot": SNAPSHOT, "checks_digest": DIGEST}
-VALUES |= {"key_id": DIGEST, "manifest_sha256": DIGEST, "sequence": 1, "settings_digest": DIGEST, "token": "t"}
+VALUES |= {
+    "key_id": DIGEST,
+    "manifest_sha256": DIGEST,
+    "pointer_sha256": DIGEST,
+    "sequence": 1,
+    "settings_digest": DIGEST,
+    "token": "t",
+}
 VALUES |= {"delivered": DIGEST, "release_id": "r-0123456789abcdef", "file": FILE, "name": "verdict", "lane": "live"}
 READERS = {
     "beside",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from widedeep.data.contract import Pending, SplitRule
 from widedeep.publishing.pending import VALID, Plan, Seen, plan
 
 FIRST = date(2026, 1, 1)
+AT = datetime(2026, 1, 1, tzinfo=UTC)
 NOBODY: Seen = frozenset()
 
 
@@ -25,10 +27,24 @@ def snapshot(number: int) -> Snapshot:
 
 def outcome(number: int, result: str, learnt: tuple[Part, ...] = ()) -> Outcome:
     rows = None if result == "no data" else snapshot(number)
-    at = datetime(2026, 1, 1, tzinfo=UTC)
-    return Outcome(
-        lane="live", span=day(number), result=result, reasons=(), snapshot=rows, learnt=learnt, settled_at=at, settled_by="test"
-    )
+    release = f"r-{number:016x}" if result in ("promoted", "held", "rejected") else None
+    told = Outcome(lane="live", span=day(number), result=result, reasons=(), settled_at=AT, settled_by="test")
+    return told.model_copy(update={"snapshot": rows, "release_id": release, "learnt": learnt})
+
+
+def waits_for_review(number: int) -> Outcome:
+    return outcome(number, "held").model_copy(update={"release_id": None})
+
+
+def version(number: int, n: int) -> Snapshot:
+    """Further rows of a span."""
+    digest = sha256(b"%d.%d" % (number, n))
+    return snapshot(number).model_copy(update={"version": n, "digest": digest})
+
+
+def added(rows: Snapshot, replaces: Snapshot | None = None) -> Outcome:
+    told = outcome((rows.span - FIRST).days, "added")
+    return told.model_copy(update={"snapshot": rows, "replaces": replaces.digest if replaces else None})
 
 
 def rule(pool_spans: int = 1) -> SplitRule:
@@ -219,3 +235,41 @@ def test_outcomes_of_later_spans_change_nothing() -> None:
     past = [outcome(0, "held")]
     future = [outcome(3, "held"), outcome(2, "held")]
     assert plan([*future, *past], snapshot(1), NOBODY, rule(), Pending()) == plan(past, snapshot(1), NOBODY, rule(), Pending())
+
+
+def test_a_span_that_waits_for_a_review_is_neither_learnt_nor_scored() -> None:
+    planned = plan([waits_for_review(0)], snapshot(1), NOBODY, rule(pool_spans=3), Pending())
+    assert names(planned) == ["1 train"]
+    assert planned.pooled == (snapshot(1),)
+
+
+def test_an_accepted_span_is_learnt_by_the_next_candidate_even_where_pending_spans_are_dropped() -> None:
+    for pending in (Pending(), Pending(rule="drop")):
+        planned = plan([waits_for_review(0), added(snapshot(0))], snapshot(1), NOBODY, rule(), pending)
+        assert names(planned) == ["0 holdout", "0 train", "1 train"]
+
+
+def test_rows_that_come_after_no_data_or_beside_learnt_ones_are_learnt_once() -> None:
+    late, beside = snapshot(0), version(1, 2)
+    outcomes = [outcome(0, "no data"), outcome(1, "promoted"), added(late), added(beside)]
+    seen = keys((Part(span=day(1), version=1, digest=snapshot(1).digest, part="train"),))
+    planned = plan(outcomes, snapshot(2), seen, rule(), Pending())
+    assert {(p.span, p.digest) for p in planned.learnt if p.part == "train"} == {
+        (s.span, s.digest) for s in (late, beside, snapshot(2))
+    }
+    assert plan(outcomes, snapshot(3), seen | keys(planned.learnt), rule(), Pending()).learnt[-1].span == day(3)
+    assert not [p for p in plan(outcomes, snapshot(3), seen | keys(planned.learnt), rule(), Pending()).learnt if p.span < day(3)]
+
+
+@given(versions=st.integers(1, 4), learnt=st.integers(0, 4), part=st.sampled_from(["train", "holdout"]), first=st.booleans())
+def test_of_versions_that_replace_one_another_one_is_learnt(versions: int, learnt: int, part: str, first: bool) -> None:
+    """The one that was, else the last; whether or not the first one counted."""
+    line = [snapshot(0), *(version(0, n) for n in range(2, versions + 1))]
+    outcomes = [outcome(0, "held" if first else "quarantined")]
+    outcomes += [added(later, before) for before, later in pairwise(line)]
+    valid = line if first else line[1:]
+    known = [s for s in valid if s.version == learnt]
+    seen = keys(tuple(Part(span=s.span, version=s.version, digest=s.digest, part=part) for s in known))
+    planned = plan(outcomes, snapshot(1), seen, rule(), Pending())
+    wanted = (known or valid[-1:])[:1]
+    assert {p.digest for p in planned.learnt if p.span == day(0)} == {s.digest for s in wanted}

@@ -142,7 +142,7 @@ def test_rows_that_no_lane_waits_for_go_after_their_time(
     learnt, waiting = (save_snapshot(store, FIRST + timedelta(days=n), pa.table({"n": [n]}), tmp_path) for n in (10, 11))
     chain(0)
     lanes.settle(store, outcome_of(learnt.span, "quarantined").model_copy(update={"snapshot": learnt}))
-    lanes.settle(store, outcome_of(waiting.span, "held").model_copy(update={"snapshot": waiting}))
+    lanes.settle(store, outcome_of(waiting.span, "held", f"r-{0:016x}").model_copy(update={"snapshot": waiting}))
     assert [item.name for item in pruned(store).items] == [learnt.file.name]
     assert load_rows(store, waiting, tmp_path).num_rows == 1
 
@@ -368,7 +368,7 @@ def learning(store: MemoryStore, payload: Path, lineage_of: Callable[..., Lineag
     def learning(n: int, lane: str = LIVE, result: str = "promoted") -> Snapshot:
         span = FIRST + timedelta(days=n)
         snapshot = save_snapshot(store, span, pa.table({"n": [n]}), tmp_path)
-        outcome = outcome_of(span, result, lane=lane).model_copy(update={"snapshot": snapshot})
+        outcome = outcome_of(span, result, f"r-{n:016x}", lane=lane).model_copy(update={"snapshot": snapshot})
         if result == "promoted":
             parent = lanes.parent_as_of(lanes.history(store, lane, span), span)
             before = load_manifest(store, parent, published=True) if parent else None

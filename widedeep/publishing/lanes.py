@@ -1,6 +1,7 @@
 """A lane is a chain of settled spans; `widedeep.publishing.moves` has the pointer to its champion. Readers follow `live`.
 
 - A span is settled once; the lane's head, its latest settled span, never moves back (first law).
+- Rows that become valid after their span was settled are added beside its outcome, which stays.
 - The parent of a span is the newest release promoted for an earlier span and not withdrawn, never simply the latest (first law).
 - Another lane than `live` branches off: before its first span, the live lane's outcomes are its own (third law).
 """
@@ -26,32 +27,38 @@ def head(store: ObjectStore, lane: str) -> date | None:
 
 
 def outcomes(store: ObjectStore, lane: str) -> tuple[Outcome, ...]:
-    """The lane's own outcomes, in span order."""
-    return _read(store, lane, settled_spans(store, lane))
+    """How the lane settled its own spans, in span order."""
+    return _read(store, [layout.outcome(lane, span) for span in settled_spans(store, lane)])
+
+
+def additions(store: ObjectStore, lane: str) -> tuple[Outcome, ...]:
+    """What became valid in the lane after its span was settled, in span order."""
+    return _read(store, store.keys(layout.additions(lane)))
 
 
 def history(store: ObjectStore, lane: str, span: date) -> tuple[Outcome, ...]:
-    """What a run of `span` builds on, in span order: the lane's own outcomes and, before its first span, those of `live`.
+    """What a run of `span` builds on: the lane's own outcomes and, before its first span, those of `live`; additions last.
 
     Where `live` has adopted another lane, that lane's outcomes stand for its own.
     """
     if lane == LIVE:
         return _live(store, date.max)
     own = outcomes(store, lane)
-    return (*_live(store, min([span, *(outcome.span for outcome in own)])), *own)
+    return (*_live(store, min([span, *(outcome.span for outcome in own)])), *own, *additions(store, lane))
 
 
 def _live(store: ObjectStore, before: date) -> tuple[Outcome, ...]:
-    """The outcomes that count in the live lane, of spans before a day."""
+    """The outcomes that count in the live lane, of spans before a day, and what was added to those spans."""
     pointer = champion(store, LIVE)
     lane_of = dict.fromkeys(settled_spans(store, LIVE), LIVE)
     for adopted in pointer.adopted if pointer else ():
         lane_of |= {span: adopted.lane for span in settled_spans(store, adopted.lane) if span <= adopted.until}
-    return tuple(outcome for span in sorted(lane_of) if span < before for outcome in _read(store, lane_of[span], [span]))
+    settled = _read(store, [layout.outcome(lane_of[span], span) for span in sorted(lane_of) if span < before])
+    added = [a for lane in sorted({*lane_of.values()}) for a in additions(store, lane) if lane_of.get(a.span) == lane]
+    return (*settled, *(addition for addition in added if addition.span < before))
 
 
-def _read(store: ObjectStore, lane: str, spans: Iterable[date]) -> tuple[Outcome, ...]:
-    keys = [layout.outcome(lane, span) for span in spans]
+def _read(store: ObjectStore, keys: Iterable[str]) -> tuple[Outcome, ...]:
     blobs = [(key, store.get(key)) for key in keys]
     return tuple(Outcome.from_bytes(blob.data, f"{store.url}/{key}") for key, blob in blobs if blob)
 
@@ -91,7 +98,16 @@ def resolve_lane(store: ObjectStore, span: date, requested: str | None) -> str:
 
 def settle(store: ObjectStore, outcome: Outcome) -> Outcome:
     """Write how a span ended. If it is settled already, that outcome stands and is returned."""
-    key = layout.outcome(outcome.lane, outcome.span)
+    return _first(store, layout.outcome(outcome.lane, outcome.span), outcome)
+
+
+def add(store: ObjectStore, outcome: Outcome) -> Outcome:
+    """Write what became valid in a settled span. If other rows replace the same version already, those stand and are returned."""
+    digest = outcome.snapshot.digest if outcome.snapshot else ""
+    return _first(store, layout.addition(outcome.lane, outcome.span, outcome.replaces, digest), outcome)
+
+
+def _first(store: ObjectStore, key: str, outcome: Outcome) -> Outcome:
     if store.create(key, outcome.to_bytes()):
         return outcome
     standing = store.get(key)

@@ -129,12 +129,35 @@ def move(lane: str, sequence: int) -> str:
     return f"{LANES}{lane}/moves/{sequence:06}.json"
 
 
+def move_signature(lane: str, pointer_sha256: Digest, key_id: Digest) -> str:
+    """A key's signature over what the pointer says."""
+    return f"{LANES}{lane}/signatures/{pointer_sha256[:DIGEST_CHARS]}-{key_id[:DIGEST_CHARS]}.json"
+
+
 def outcomes(lane: str) -> str:
     return f"{LANES}{lane}/spans/"
 
 
 def outcome(lane: str, span: date) -> str:
     return f"{outcomes(lane)}{span}.json"
+
+
+def additions(lane: str) -> str:
+    return f"{LANES}{lane}/added/"
+
+
+def addition(lane: str, span: date, replaces: Digest | None, own: Digest) -> str:
+    """Rows that became valid after the span was settled. What would replace the same version shares a key: the first stands."""
+    return f"{additions(lane)}{span}/{f'after-{replaces[:DIGEST_CHARS]}' if replaces else f'beside-{own[:DIGEST_CHARS]}'}.json"
+
+
+def addition_span(key: str) -> date:
+    return date.fromisoformat(part(key, 3))
+
+
+def review(span: date, validation_sha256: Digest) -> str:
+    """A person's answer to these findings on a span."""
+    return f"decisions/{span}/{validation_sha256[:DIGEST_CHARS]}.json"
 
 
 def outcome_span(key: str) -> date:

@@ -1,11 +1,12 @@
 """The fifth law: nothing is learnt twice, nothing valid is lost, and no gate scores a row that either model trained on.
 
 A span's training rows are pending from the day it is settled until a release in the parent's line has learnt them. Its held-out
-rows serve the gate for `pool_spans` spans, its own included, and are pending from then on. Quarantined and empty spans never are.
+rows serve the gate for `pool_spans` spans, its own included, and are pending from then on. Quarantined and empty spans never are,
+nor is one that is held for a person, until its rows are added.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
@@ -13,7 +14,7 @@ from typing import Literal
 from widedeep.artifacts import Outcome, Part, Snapshot
 from widedeep.data.contract import Pending, SplitRule
 
-VALID = {"promoted", "held", "rejected", "learnt"}
+VALID = {"promoted", "held", "rejected", "learnt", "added"}
 
 Seen = frozenset[tuple[date, str, str]]
 """(span, snapshot digest, part) of everything that the parent or an ancestor of it trained on: `Manifest.seen()`."""
@@ -35,12 +36,14 @@ def plan(outcomes: Iterable[Outcome], own: Snapshot, seen: Seen, split: SplitRul
       stays pending. A span whose training rows were in `attempts` rejected candidates is set aside, so it can't block the others.
     - Held-out rows: of all earlier spans that have left the pool. Those of a span that is set aside wait with it.
     - With rule `drop`, a span that the parent has not learnt is forgotten: neither its training rows nor its held-out rows are
-      ever learnt. Its held-out rows still serve the gate while they are in the pool.
+      ever learnt. Its held-out rows still serve the gate while they are in the pool. What was added since waits all the same:
+      no candidate could learn it with its day.
     """
     past = sorted((o for o in outcomes if o.span < own.span), key=lambda o: o.span)
     waiting = unlearnt(past, seen)
     rejections = _rejections(past)
-    given_up = [s for s in waiting if pending.rule == "drop" or rejections[s.span] >= pending.attempts]
+    forgotten = _forgotten(past, waiting, pending)
+    given_up = [s for s in waiting if s in forgotten or rejections[s.span] >= pending.attempts]
     carried = [s for s in waiting if s not in given_up][: pending.max_spans]
     first_pooled = own.span - timedelta(days=split.pool_spans - 1)
     unseen = unlearnt(past, seen, "holdout")
@@ -60,7 +63,7 @@ def awaited(outcomes: Iterable[Outcome], seen: Seen, pool_spans: int, pending: P
     """
     past = list(outcomes)
     waiting = unlearnt(past, seen)
-    forgotten = waiting if pending.rule == "drop" else []
+    forgotten = _forgotten(past, waiting, pending)
     pooled_after = max((o.span for o in past), default=date.min + timedelta(pool_spans)) + timedelta(1 - pool_spans)
     unseen = [s for s in unlearnt(past, seen, "holdout") if s not in forgotten or s.span > pooled_after]
     return [*(s for s in waiting if s not in forgotten), *unseen]
@@ -68,11 +71,35 @@ def awaited(outcomes: Iterable[Outcome], seen: Seen, pool_spans: int, pending: P
 
 def unlearnt(outcomes: Iterable[Outcome], seen: Seen, part: Literal["train", "holdout"] = "train") -> list[Snapshot]:
     """The valid spans of which a release that has `seen` so much has not learnt that part, in the order of the outcomes."""
-    return [s for s in _valid(outcomes) if not _in(seen, s, part)]
+    return [s for s in valid(outcomes, seen) if not _in(seen, s, part)]
 
 
-def _valid(outcomes: Iterable[Outcome]) -> list[Snapshot]:
-    return [o.snapshot for o in outcomes if o.snapshot and o.result in VALID]
+def _forgotten(past: Iterable[Outcome], waiting: Iterable[Snapshot], pending: Pending) -> list[Snapshot]:
+    added = [o.snapshot for o in past if o.result == "added"]
+    return [s for s in waiting if s not in added] if pending.rule == "drop" else []
+
+
+def valid(outcomes: Iterable[Outcome], seen: Seen) -> list[Snapshot]:
+    """The version of each span that may be learnt, and rows that were added beside it.
+
+    Of versions that replace one another it is the one that has been learnt, else the last.
+    """
+    known = {(o.span, o.snapshot.digest): o for o in outcomes if o.snapshot and _learnable(o)}
+    successor = {(o.span, o.replaces): o.snapshot for o in known.values() if o.replaces}
+    firsts = [o.snapshot for o in known.values() if (o.span, o.replaces) not in known]
+    return [_current(snapshot, successor, seen) for snapshot in firsts if snapshot]
+
+
+def _learnable(outcome: Outcome) -> bool:
+    """A span that was held before anything was trained on it has no release."""
+    return outcome.result in VALID and (outcome.result != "held" or outcome.release_id is not None)
+
+
+def _current(snapshot: Snapshot, successor: Mapping[tuple[date, str], Snapshot | None], seen: Seen) -> Snapshot:
+    line = [snapshot]
+    while later := successor.get((snapshot.span, line[-1].digest)):
+        line.append(later)
+    return next((s for s in line if _in(seen, s, "train") or _in(seen, s, "holdout")), line[-1])
 
 
 def _in(seen: Seen, snapshot: Snapshot, part: Literal["train", "holdout"]) -> bool:

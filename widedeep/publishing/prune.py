@@ -112,7 +112,7 @@ def _waiting(store: ObjectStore, retention: Retention, now: datetime, pending: P
     """What the next candidates of all lanes may learn or be judged on, and what runs that are under way may have just stored."""
     histories = {lane: lanes.history(store, lane, date.max) for lane in [*known_lanes(store), LIVE]}
     wanted = [s for lane, past in histories.items() for s in _awaited(store, lane, past, pending, pool_spans)]
-    lasts = [past[-1] for past in histories.values() if past]
+    lasts = [max(past, key=lambda o: (o.span, o.settled_at)) for past in histories.values() if past]
     heads = [o.span for o in lasts if not _past(o.settled_at.date(), retention.snapshots_days, now)]
     return Waiting(frozenset(snapshot.file.name for snapshot in wanted), min(heads, default=date.max))
 
