@@ -350,7 +350,8 @@ class Outcome(Value):
     """How a span was settled in a lane. Written once; a settled span is never settled again.
 
     Rows that become valid after that are "added": an outcome of their own beside the first one. Where they hold the rows of an
-    earlier version, too, `replaces` is its digest: one of the two is learnt.
+    earlier version, too, `replaces` is its digest: one of the two is learnt. `validation` is the key of the findings that kept it
+    from being learnt.
     """
 
     lane: Lane
@@ -361,5 +362,6 @@ class Outcome(Value):
     release_id: ReleaseId | None = None
     learnt: tuple[Part, ...] = ()
     replaces: Digest | None = None
+    validation: str | None = None
     settled_at: datetime
     settled_by: str

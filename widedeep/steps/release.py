@@ -42,9 +42,8 @@ def publish(place: Workplace, progress: Progress) -> Progress:
 
 def _promote(place: Workplace, progress: Progress, release: Release, verdict: Verdict) -> str | None:
     """Move the pointer, or say why somebody withholds this."""
-    because = moves.Because(place.clock(), place.actor, verdict.reasons[0])
     try:
-        pointer = moves.promote(place.store, progress.lane, release, verdict, because)
+        pointer = moves.promote(place.store, progress.lane, release, verdict, place.because(verdict.reasons[0]))
     except WithheldError as error:
         log.warning("%s: %s", progress.span, error)
         # Promoted before its run died, and taken back since: that it was promoted stays a fact, and the withdrawal counts.
@@ -74,12 +73,15 @@ def outcome_of(place: Workplace, progress: Progress) -> Outcome:
     """How the run ended, as the lane will remember it."""
     if progress.no_data:
         return _outcome(place, progress, "no data", (progress.no_data,))
-    if progress.quarantined:
-        validation = Validation.from_bytes(stored(place.store, wanted(progress.validation, "validation", "validate")))
-        return _outcome(place, progress, "quarantined", tuple(f.message for f in validation.critical))
+    if progress.quarantined or progress.drastic:
+        key = wanted(progress.validation, "validation", "validate")
+        validation = Validation.from_bytes(stored(place.store, key), f"{place.store.url}/{key}")
+        result: Result = "quarantined" if progress.quarantined else "held"
+        reasons = tuple(f.message for f in (validation.critical if progress.quarantined else validation.drastic))
+        return _outcome(place, progress, result, reasons).model_copy(update={"validation": key})
     verdict = read_verdict(place, progress)
     learnt = releases.load_manifest(place.store, verdict.candidate, published=False).lineage.learnt
-    result: Result = "held" if progress.withheld else RESULTS[verdict.decision]
+    result = "held" if progress.withheld else RESULTS[verdict.decision]
     reasons = (*([progress.withheld] if progress.withheld else []), *verdict.reasons, *put_aside(progress.set_aside))
     outcome = _outcome(place, progress, result, reasons)
     return outcome.model_copy(update={"release_id": verdict.candidate, "learnt": learnt})
