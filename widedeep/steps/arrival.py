@@ -6,6 +6,7 @@ from datetime import date, datetime
 from widedeep.artifacts import LIVE, Finding, Progress, Snapshot, Validation, Waiting, canonical_json, lane_name, sha256
 from widedeep.errors import OrderError
 from widedeep.publishing import lanes, layout, snapshots
+from widedeep.steps.reviewing import accepted
 from widedeep.steps.settled import settled
 from widedeep.steps.workplace import Workplace, stored, wanted
 
@@ -68,7 +69,10 @@ def ingest(place: Workplace, progress: Progress, not_before: datetime | None = N
 
 
 def validate(place: Workplace, progress: Progress) -> Progress:
-    """Hold the snapshot against the contract; a failing span is quarantined, and the chain goes on without it."""
+    """Hold the snapshot against the contract; the chain goes on without a span that fails, or that changed drastically.
+
+    A span of the latter kind that a person has accepted is like any other.
+    """
     snapshot = wanted(progress.snapshot, "snapshot", "ingest")
     key = layout.validation(snapshot, place.contract.checks_digest)
     known = place.store.get(key)
@@ -77,9 +81,10 @@ def validate(place: Workplace, progress: Progress) -> Progress:
     )
     for finding in validation.findings:
         log.warning("%s: %s: %s", snapshot.span, finding.severity, finding.message)
-    verdict = "quarantined" if validation.critical else "valid"
+    drastic = bool(validation.drastic) and not validation.critical and not accepted(place.store, validation)
+    verdict = "quarantined" if validation.critical else "held for a person to look at" if drastic else "valid"
     log.info("%s: %d rows are %s, %d finding(s)", snapshot.span, snapshot.rows, verdict, len(validation.findings))
-    return progress.model_copy(update={"validation": key, "quarantined": bool(validation.critical)})
+    return progress.model_copy(update={"validation": key, "quarantined": bool(validation.critical), "drastic": drastic})
 
 
 def _assess(place: Workplace, lane: str, snapshot: Snapshot, key: str) -> Validation:
