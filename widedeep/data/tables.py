@@ -9,9 +9,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pandas.util import hash_pandas_object
 
 from widedeep.artifacts import Digest, canonical_json, sha256
 
@@ -53,6 +55,21 @@ def distinct_rows(table: pa.Table) -> int:
     if not keys.num_columns:
         return int(min(1, table.num_rows))
     return int(keys.group_by(keys.column_names).aggregate([]).num_rows)
+
+
+def without(table: pa.Table, known: pa.Table) -> pa.Table:
+    """The rows of a table that the other one does not have. Columns that only one of them has are null in the other's rows.
+
+    Raises:
+        pa.ArrowException: a column has types that don't go together.
+    """
+    both = pa.concat_tables([table, known], promote_options="permissive")
+    keys = _keys(pa.table({name: plain_column(both.column(name)) for name in sorted(both.column_names)}))
+    frame = keys.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+    hashes = hash_pandas_object(
+        frame, index=False
+    ).to_numpy()  # of 64 bits: in a million rows, two collide once in 20 million tables
+    return table.filter(pa.array(~np.isin(hashes[: table.num_rows], hashes[table.num_rows :])))
 
 
 def plain_column(column: pa.ChunkedArray) -> pa.Array:

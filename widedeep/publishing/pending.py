@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
 
-from widedeep.artifacts import Outcome, Part, Snapshot
+from widedeep.artifacts import Outcome, Part, Snapshot, sha256
 from widedeep.data.contract import Pending, SplitRule
+
+NO_ROWS = sha256(b"")
+"""Stands for the version that a span has before anything of it was delivered."""
 
 VALID = {"promoted", "held", "rejected", "learnt", "added"}
 

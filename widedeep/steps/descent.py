@@ -77,13 +77,13 @@ def _descendant(
 
 
 def how_to_replay(span: date, newest: int, found: tuple[Descendant, ...]) -> str | None:
-    """What to run so that a lane learns the newest version of the span and all days after it. None: nobody learnt an older one."""
+    """What to run so that a lane learns the newest version of the span and all days after it; None: nobody learnt an older."""
     older = [d for d in found if newest not in d.versions]
     if not older:
         return None
     last = max(d.span for d in older)
     return (
-        f"{len(older)} release(s) of {older[0].span} to {last} learnt an older version of {span} than v{newest}; nothing that "
-        f"was trained changes. To learn v{newest} in a lane beside {LIVE}: `widedeep run --span {span} --lane replay-{span}`, and so "
-        f"each day until {last}."
+        f"{len(older)} release(s) of {older[0].span} to {last} learnt an older version of {span} than v{newest}; nothing "
+        f"trained changes. To learn v{newest} beside {LIVE}: `widedeep run --span {span} --lane replay-{span}`, and so each day "
+        f"until {last}."
     )

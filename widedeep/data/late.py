@@ -1,0 +1,34 @@
+"""Rows of an earlier day that arrive with a later one. A row belongs to the day (UTC) of its time."""
+
+from datetime import UTC, date, datetime, time, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from widedeep.data.contract import Contract
+from widedeep.data.tables import MOMENT
+
+
+def earliest(contract: Contract, span: date) -> datetime:
+    """The first moment that a row of the span may have: before its day where late rows are kept, or clocks may differ."""
+    kept = contract.late.days if contract.late.rows == "keep" else 0
+    return _start(span) - timedelta(days=kept) - contract.checks.clock_skew
+
+
+def late_rows(table: pa.Table, contract: Contract, span: date) -> tuple[pa.Table, dict[date, pa.Table]]:
+    """The rows of the span, and by day those that make a new version of an earlier one, at most `late.days` earlier.
+
+    What is left to the span may still lie outside of it; the checks say so.
+    """
+    if contract.late.rows != "re-version" or contract.time not in table.column_names or table[contract.time].type != MOMENT:
+        return table, {}
+    days = pc.fill_null(pc.cast(pc.floor_temporal(table[contract.time], unit="day"), pa.timestamp("s", tz="UTC")), _start(span))
+    inside = pc.greater_equal(table[contract.time], pa.scalar(earliest(contract, span), MOMENT))
+    first = pa.scalar(_start(span) - timedelta(days=contract.late.days), MOMENT)
+    moved = pc.and_(pc.invert(pc.fill_null(inside, True)), pc.greater_equal(days, first))
+    found = {day: table.filter(pc.and_(moved, pc.equal(days, day))) for day in pc.unique(days.filter(moved)).to_pylist()}
+    return table.filter(pc.invert(moved)), {day.date(): rows for day, rows in sorted(found.items())}
+
+
+def _start(span: date) -> datetime:
+    return datetime.combine(span, time(), UTC)
