@@ -3,8 +3,10 @@
 import importlib.util
 import io
 import os
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,8 +16,11 @@ from widedeep.artifacts import Progress
 from widedeep.config import load_settings
 from widedeep.data.contract import load_contract
 from widedeep.publishing import layout
+from widedeep.publishing.keys import Trust
+from widedeep.publishing.memory import MemoryStore
 from widedeep.publishing.s3 import S3Store
-from widedeep.steps import Workplace, bootstrap
+from widedeep.serving.rehearsal import rehearse
+from widedeep.steps import Workplace, bootstrap, judgement
 
 CONTRACTS = Path(__file__).parents[1] / "contracts"
 FIRST = date(2026, 3, 2)
@@ -48,6 +53,10 @@ class Chain:
         pq.write_table(self.rows(n) if rows is None else rows, file)
         key = layout.delivery(self.place.contract.delivery.prefix, self.day(n)) + "rows.parquet"
         assert self.place.store.create(key, data or file.getvalue())
+
+    def deliver_again(self, n: int, rows: pa.Table) -> None:
+        self.place.store.delete(layout.delivery(self.place.contract.delivery.prefix, self.day(n)) + "rows.parquet")
+        self.deliver(n, rows)
 
 
 @pytest.fixture
@@ -102,3 +111,21 @@ def _chain(store: S3Store, seaweedfs, scratch: Path) -> Chain:
     long_after_every_deadline = datetime(2026, 6, 1, tzinfo=UTC)
     contract = load_contract(settings.contract)
     return Chain(Workplace(store, contract, scratch, settings, environment, "test", lambda: long_after_every_deadline))
+
+
+@pytest.fixture
+def quick(chain, history, monkeypatch) -> Chain:
+    """A chain that has begun, over a store in memory, with dry runs in this process."""
+    learnt, chain.first = history
+    store = MemoryStore()
+    for key in learnt.keys(""):
+        store.create(key, learnt.get(key).data)
+
+    def rehearsed(place, candidate):
+        with TemporaryDirectory() as folder:
+            arguments = (candidate.release_id, candidate.manifest_sha256, Path(folder), Trust({}, required=False))
+            return rehearse(place.store, place.contract, *arguments)
+
+    monkeypatch.setattr(judgement, "_rehearse", rehearsed)
+    chain.place = replace(chain.place, store=store)
+    return chain
