@@ -1,5 +1,6 @@
 """Rows of an earlier day that arrive with a later one. A row belongs to the day (UTC) of its time."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 
 import pyarrow as pa
@@ -13,6 +14,13 @@ def earliest(contract: Contract, span: date) -> datetime:
     """The first moment that a row of the span may have: before its day where late rows are kept, or clocks may differ."""
     kept = contract.late.days if contract.late.rows == "keep" else 0
     return _start(span) - timedelta(days=kept) - contract.checks.clock_skew
+
+
+def own_rows(table: pa.Table, contract: Contract, span: date, take: Callable[[date, pa.Table], bool]) -> pa.Table:
+    """The rows without those that `take` takes: it gets each earlier day's late ones, where they are to make a new version."""
+    own, late = late_rows(table, contract, span)
+    left = [rows for day, rows in late.items() if not take(day, rows)]
+    return pa.concat_tables([own, *left])
 
 
 def late_rows(table: pa.Table, contract: Contract, span: date) -> tuple[pa.Table, dict[date, pa.Table]]:

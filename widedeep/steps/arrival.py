@@ -1,7 +1,9 @@
 """A delivered span becomes a valid snapshot, or is quarantined, or turns out not to have been delivered at all."""
 
 import logging
+from collections.abc import Callable
 from datetime import date, datetime
+from typing import TYPE_CHECKING
 
 from widedeep.artifacts import LIVE, Finding, Progress, Snapshot, Validation, Waiting, canonical_json, lane_name, sha256
 from widedeep.errors import OrderError
@@ -9,6 +11,9 @@ from widedeep.publishing import lanes, layout, snapshots
 from widedeep.steps.reviewing import accepted
 from widedeep.steps.settled import settled
 from widedeep.steps.workplace import Workplace, stored, wanted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +46,25 @@ def _begun(place: Workplace, span: date) -> bool:
     return lanes.parent_as_of(lanes.outcomes(place.store, LIVE), span) is not None
 
 
-def ingest(place: Workplace, progress: Progress, not_before: datetime | None = None) -> Progress:
+def stay(day: date, rows: "pa.Table") -> bool:  # noqa: ARG001
+    """Late rows stay with the span that they came with, outside of its day."""
+    return False
+
+
+def ingest(
+    place: Workplace,
+    progress: Progress,
+    not_before: datetime | None = None,
+    take_late: Callable[[date, "pa.Table"], bool] = stay,
+) -> Progress:
     """Turn the delivered files into an immutable, digested snapshot.
+
+    `take_late` gets the rows that are to make a new version of an earlier day, and says whether they did.
 
     Raises:
         OrderError: the span has to wait (see `readiness`); nothing was written.
     """
+    from widedeep.data.late import own_rows
     from widedeep.data.sources import Unreadable, conform, read_delivery
 
     waiting = readiness(place, progress, not_before)
@@ -62,7 +80,8 @@ def ingest(place: Workplace, progress: Progress, not_before: datetime | None = N
     table = read_delivery(files)
     if isinstance(table, Unreadable):
         return _quarantine_unreadable(place, progress, files, table.findings)
-    snapshot = snapshots.save_snapshot(place.store, progress.span, conform(table, place.contract), place.folder())
+    rows = own_rows(conform(table, place.contract), place.contract, progress.span, take_late)
+    snapshot = snapshots.save_snapshot(place.store, progress.span, rows, place.folder())
     told = f"{snapshot.rows} rows in {len(keys)} file(s), snapshot v{snapshot.version} {snapshot.digest[:12]}"
     log.info("%s: %s", snapshot.span, told)
     return progress.model_copy(update={"snapshot": snapshot})

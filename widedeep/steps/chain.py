@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from datetime import date
 
 from widedeep.artifacts import Progress
-from widedeep.steps import arrival, judgement, release, retraining
+from widedeep.steps import arrival, judgement, lateness, release, retraining
 from widedeep.steps.settled import unless_settled
 from widedeep.steps.workplace import Workplace
 
-ingest = unless_settled(arrival.ingest)
+ingest = unless_settled(lateness.ingest)
 validate = unless_settled(arrival.validate)
 train = unless_settled(retraining.train)
 dry_run = unless_settled(judgement.dry_run)
