@@ -35,6 +35,7 @@ from widedeep.model.delta_files import FOLDER, load_delta, save_delta
 from widedeep.publishing import layout
 from widedeep.publishing.keys import Trust
 from widedeep.publishing.memory import MemoryStore
+from widedeep.publishing.pointer import champion
 from widedeep.publishing.releases import load_manifest, stage
 from widedeep.publishing.transfer import file_ref
 from widedeep.serving.reader import ModelReader
@@ -172,7 +173,9 @@ def _seconds(reader: ModelReader, how: str) -> float:
 def _crown(store: MemoryStore, release: Manifest) -> None:
     at = {"release_id": release.release_id, "span": release.lineage.span, "manifest_sha256": release.content_digest()}
     told = {"moved_at": datetime.now(UTC), "moved_by": "benchmark", "reason": "measured"}
-    store.objects[layout.champion(LIVE)] = ChampionPointer(lane=LIVE, sequence=1, previous=None, **at, **told).to_bytes()
+    before = champion(store, LIVE)
+    pointer = ChampionPointer(lane=LIVE, sequence=before.sequence + 1 if before else 1, previous=None, **at, **told)
+    store.objects[layout.champion(LIVE)] = pointer.to_bytes()
 
 
 if __name__ == "__main__":

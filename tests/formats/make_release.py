@@ -88,7 +88,7 @@ def publish(
     for deed in ("trained", "published"):
         releases.save_evidence(store, candidate.release_id, deed, record(deed, candidate, contract))
     release = releases.publish(store, candidate, verdict, signer)
-    moves.promote(store, LIVE, release, verdict, moves.Because(NOW, "somebody", "better"))
+    moves.promote(store, LIVE, release, verdict, moves.Because(NOW, "somebody", "better", signer))
     told = {"result": "promoted", "reasons": ("better",), "settled_at": NOW, "settled_by": "somebody"}
     told |= {"snapshot": snapshot, "release_id": release.release_id, "learnt": lineage.learnt}
     lanes.settle(store, Outcome(lane=LIVE, span=span, **told))

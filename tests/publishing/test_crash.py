@@ -15,9 +15,9 @@ from widedeep.publishing import lanes, layout
 from widedeep.publishing.keys import Signer, Trust
 from widedeep.publishing.memory import MemoryStore
 from widedeep.publishing.moves import Because, promote
-from widedeep.publishing.pointer import champion
+from widedeep.publishing.pointer import champion, standing
 from widedeep.publishing.releases import download, load_manifest, publish, releases
-from widedeep.publishing.signing import check_signature
+from widedeep.publishing.signing import check_move, check_signature
 from widedeep.publishing.snapshots import load_rows, save_snapshot, versions
 
 T = TypeVar("T")
@@ -28,6 +28,7 @@ RunDay = Callable[[MemoryStore, date, datetime], Release]
 YESTERDAY, TODAY = date(2026, 1, 5), date(2026, 1, 6)
 NOW = datetime(2026, 1, 7, tzinfo=UTC)
 SIGNER = Signer(Ed25519PrivateKey.from_private_bytes(bytes(32)))
+TRUST = Trust({SIGNER.key_id: SIGNER.key.public_key()}, required=True)
 ROWS = pa.table({"user": ["a", "b"], "n": [1, 2]})
 
 
@@ -71,7 +72,7 @@ def run_day(staged: Staged, verdict_on: VerdictOn, tmp_path: Path) -> RunDay:
         candidate = staged(store, span, parent)
         verdict = verdict_on(candidate, before)
         release = publish(store, candidate, verdict, SIGNER)
-        promote(store, LIVE, release, verdict, Because(now, "test", "better"))
+        promote(store, LIVE, release, verdict, Because(now, "test", "better", SIGNER, TRUST))
         outcome = Outcome(
             lane=LIVE, span=span, result="promoted", reasons=(), snapshot=snapshot, settled_at=now, settled_by="test"
         )
@@ -91,7 +92,8 @@ def before(run_day: RunDay) -> dict[str, bytes]:
 
 def readable_champion(store: MemoryStore, folder: Path) -> str:
     """What a reader does: pointer, manifest, files; each verified."""
-    pointer = champion(store, LIVE)
+    pointer, blob = standing(store, LIVE)
+    assert check_move(store, pointer, blob.data, TRUST)
     manifest = load_manifest(store, pointer.release_id, published=True, expected_sha256=pointer.manifest_sha256)
     download(store, manifest, folder)
     return pointer.release_id
@@ -146,5 +148,5 @@ def test_readers_see_no_release_before_all_of_it_is_there(before: dict[str, byte
         for release in releases(store):
             manifest = load_manifest(store, release.release_id, published=True)
             download(store, manifest, tmp_path / f"{when}-{n}")
-            assert check_signature(store, manifest, Trust({SIGNER.key_id: SIGNER.key.public_key()}, required=True))
+            assert check_signature(store, manifest, TRUST)
             assert release.decision == "promote"

@@ -1,20 +1,24 @@
 """Moves of the champion pointer: only to what was compared, never lost, and back again."""
 
+import base64
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from widedeep.artifacts import LIVE, Candidate, ChampionPointer, Outcome, Release, Verdict
-from widedeep.errors import IntegrityError, OrderError, StaleError, UsageError, WithheldError
+from widedeep.artifacts import LIVE, Candidate, ChampionPointer, Outcome, Release, Verdict, sha256
+from widedeep.errors import IntegrityError, OrderError, SignatureError, StaleError, UsageError, WithheldError
 from widedeep.publishing import lanes, layout
+from widedeep.publishing.keys import Signer, Trust
 from widedeep.publishing.memory import MemoryStore
 from widedeep.publishing.moves import Because, adopt, freeze, promote, rollback, thaw, withdrawing
-from widedeep.publishing.pointer import champion, moves, withdrawn
+from widedeep.publishing.pointer import champion, moves, standing, withdrawn
 from widedeep.publishing.releases import load_manifest, publish
 from widedeep.publishing.s3 import S3Store
-from widedeep.publishing.store import ObjectStore
+from widedeep.publishing.signing import MANIFEST_TYPE, Signature, authenticated, check_move, sign_move
+from widedeep.publishing.store import Blob, ObjectStore
 
 NOW = datetime(2026, 1, 9, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -438,3 +442,130 @@ def test_a_lane_that_has_gone_past_live_is_not_adopted(
     lanes.settle(store, outcome_of(day(9), release_id=ahead.release_id, lane="again"))
     with pytest.raises(OrderError, match="after live's"):
         adopt(store, "again", over(store, verdict_on, ahead, three[2]), BETTER)
+
+
+OURS, THEIRS = (Signer(Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32)) for n in (1, 2))
+TRUST = Trust({OURS.key_id: OURS.key.public_key()}, required=True)
+SIGNED = Because(LATER, "ann", "signed", OURS, TRUST)
+
+
+def signed(store: ObjectStore, lane: str = LIVE) -> bool:
+    """Whether the pointer that stands there is accepted where signatures are required."""
+    found = standing(store, lane)
+    return found is None or check_move(store, found[0], found[1].data, TRUST) == (OURS.key_id,)
+
+
+class Watched(MemoryStore):
+    """Looks at the pointers after each write, as any reader may."""
+
+    def _write(self, key: str, data: bytes) -> None:
+        super()._write(key, data)
+        assert all(signed(self, lane) for lane in (LIVE, "replay-1"))
+
+
+def test_no_kind_of_move_is_ever_seen_without_its_signature(judged: Judged, outcome_of: Callable[..., Outcome]) -> None:
+    store = Watched()
+    first, verdict = judged(store, 5)
+    promote(store, LIVE, first, verdict, SIGNED)
+    promote(store, "replay-1", first, verdict, SIGNED)
+    second, verdict = judged(store, 6, first)
+    promote(store, LIVE, second, verdict, SIGNED)
+    rollback(store, LIVE, first.release_id, 2, SIGNED)
+    freeze(store, LIVE, SIGNED)
+    thaw(store, LIVE, SIGNED)
+    third, verdict = judged(store, 7, first)
+    promote(store, "replay-1", third, verdict, SIGNED)
+    lanes.settle(store, outcome_of(day(7), "held"))
+    adopt(store, "replay-1", verdict, SIGNED)
+    assert [move.kind for move in moves(store, LIVE)] == ["adopt", "thaw", "freeze", "rollback", "promote", "promote"]
+
+
+def test_a_move_is_built_on_no_pointer_that_nobody_stands_for(store: MemoryStore, three: list[Release]) -> None:
+    """Else whoever thaws a lane by hand, or reinstates a release, would get it signed by the next mover."""
+    before = dict(store.objects)
+    for act in (
+        lambda: rollback(store, LIVE, three[0].release_id, 3, SIGNED),
+        lambda: freeze(store, LIVE, SIGNED),
+    ):
+        with pytest.raises(SignatureError, match=r"champion\.json: got no signature .* move 3 \(promote to r-\w+ by test\)"):
+            act()
+    assert store.objects == before
+
+
+def test_a_lane_whose_pointer_nobody_stands_for_is_not_adopted(
+    store: MemoryStore, three: list[Release], replay: list[Release], verdict_on: VerdictOn
+) -> None:
+    pointer, blob = standing(store, LIVE)
+    sign_move(store, pointer, blob.data, OURS)
+    verdict = over(store, verdict_on, replay[1], three[2])
+    with pytest.raises(SignatureError, match=r"lanes/again/champion\.json: got no signature"):
+        adopt(store, "again", verdict, SIGNED)
+    assert champion(store, LIVE) == pointer
+
+
+def test_a_pointer_that_was_changed_or_signed_by_a_stranger_is_not_built_on(store: MemoryStore, three: list[Release]) -> None:
+    pointer, blob = standing(store, LIVE)
+    sign_move(store, pointer, blob.data, THEIRS)
+    with pytest.raises(SignatureError, match="got no signature by an accepted key"):
+        freeze(store, LIVE, SIGNED)
+    sign_move(store, pointer, blob.data, OURS)
+    store.objects[layout.champion(LIVE)] = blob.data.replace(b"better", b"bitter")
+    with pytest.raises(SignatureError, match="got no signature by an accepted key"):
+        freeze(store, LIVE, SIGNED)
+
+
+def test_the_signed_pointer_of_another_lane_does_not_pass_for_this_ones(store: MemoryStore, judged: Judged) -> None:
+    first, verdict = judged(store, 5)
+    promote(store, "replay-1", first, verdict, SIGNED)
+    for key in list(store.keys("lanes/replay-1/")):
+        store.objects[key.replace("replay-1", LIVE)] = store.objects[key]
+    with pytest.raises(IntegrityError, match="got the pointer of lane replay-1, wanted live's"):
+        champion(store, LIVE)
+
+
+def test_the_same_bytes_signed_as_a_manifest_are_no_signed_move(store: MemoryStore, three: list[Release]) -> None:
+    pointer, blob = standing(store, LIVE)
+    ed25519 = base64.b64encode(OURS.key.sign(authenticated(MANIFEST_TYPE, blob.data))).decode()
+    key = layout.move_signature(LIVE, sha256(blob.data), OURS.key_id)
+    store.objects[key] = Signature(key_id=OURS.key_id, ed25519=ed25519).to_bytes()
+    with pytest.raises(SignatureError, match="does not fit the pointer, which is move 3"):
+        check_move(store, pointer, blob.data, TRUST)
+
+
+@pytest.mark.parametrize("back_to", [1, None])
+def test_a_pointer_put_back_by_hand_as_it_was_is_not_built_on(
+    store: MemoryStore, three: list[Release], judged: Judged, back_to: int | None
+) -> None:
+    """Each byte of it, with its signature, is as it was; but the moves after it are kept."""
+    if back_to:
+        store.objects[layout.champion(LIVE)] = store.objects[layout.move(LIVE, back_to)]
+    else:
+        del store.objects[layout.champion(LIVE)]
+    before = dict(store.objects)
+    release, verdict = judged(store, 9, three[0] if back_to else None)
+    before |= {key: data for key, data in store.objects.items() if key not in before}
+    with pytest.raises(IntegrityError, match="by hand"):
+        move(store, release, verdict)
+    assert store.objects == before
+
+
+class GoneOn(MemoryStore):
+    """While a mover looks whether a later move is kept, others have made two."""
+
+    others: Callable[[], object] | None = None
+
+    def get(self, key: str) -> Blob | None:
+        if self.others and key == layout.move(LIVE, 2):
+            others, self.others = self.others, None
+            others()
+        return super().get(key)
+
+
+def test_a_mover_who_is_late_by_two_moves_is_told_so_and_accuses_nobody(judged: Judged) -> None:
+    store = GoneOn()
+    first, verdict = judged(store, 5)
+    move(store, first, verdict)
+    second, verdict = judged(store, 6, first)
+    store.others = lambda: (freeze(store, LIVE, WORSE), thaw(store, LIVE, WORSE))
+    with pytest.raises(StaleError):
+        move(store, second, verdict)

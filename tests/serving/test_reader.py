@@ -11,23 +11,26 @@ from threading import Event
 import numpy as np
 import pyarrow as pa
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from widedeep.artifacts import LIVE, ChampionPointer, Lineage, Manifest, Part
+from widedeep.artifacts import LIVE, ChampionPointer, Lineage, Manifest, Part, sha256
 from widedeep.data.contract import Column, Contract, Cross, Gate, Label, Model, SplitRule, Training, VocabularyLimits
-from widedeep.errors import IntegrityError, OrderError, StoreUnavailableError, UsageError
+from widedeep.errors import IntegrityError, OrderError, SignatureError, StoreUnavailableError, UsageError
 from widedeep.features.encoding import encode
 from widedeep.model.bundle import READER_FILES, Bundle, load_bundle, save_bundle
 from widedeep.model.delta import Delta, difference, fill
-from widedeep.model.delta_files import save_delta
+from widedeep.model.delta_files import FOLDER, save_delta
 from widedeep.model.determinism import deterministic
 from widedeep.model.forward import scores
 from widedeep.model.scoring import score_rows
 from widedeep.publishing import layout
-from widedeep.publishing.keys import Trust
+from widedeep.publishing.keys import Signer, Trust
 from widedeep.publishing.memory import MemoryStore
+from widedeep.publishing.pointer import standing
 from widedeep.publishing.releases import download, load_manifest, stage
+from widedeep.publishing.signing import sign, sign_move
 from widedeep.publishing.transfer import file_ref
 from widedeep.serving import reader as reader_module
 from widedeep.serving.reader import ModelReader
@@ -36,6 +39,10 @@ from widedeep.training.candidate import train_candidate
 from widedeep.training.profile import numeric_profile
 
 START, DIGEST, DAYS, SOON_S = date(2026, 1, 1), "0" * 64, 5, 60
+NUMBERS = tuple(f"n{i}" for i in range(24))
+"""Their boundaries are the bulk of a release, and in no delta: three deltas are fewer bytes than a release, four are not."""
+OURS, THEIRS = (Signer(Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32)) for n in (1, 2))
+TRUST = Trust({OURS.key_id: OURS.key.public_key()}, required=True)
 CONTRACT = Contract(
     name="readers",
     user="who",
@@ -45,13 +52,14 @@ CONTRACT = Contract(
         "who": Column(type="string", role="categorical"),
         "tags": Column(type="list", role="multivalent"),
         "age": Column(type="number", role="numeric"),
+        **{name: Column(type="number", role="numeric") for name in NUMBERS},
         "at": Column(type="timestamp"),
         "bought": Column(type="boolean"),
     },
     crosses=(Cross(of=("who", "tags")),),
     split=SplitRule(salt="s"),
     gate=Gate(margin=0.01),
-    model=Model(embedding=2, hidden=(3,), quantiles=3),
+    model=Model(embedding=2, hidden=(3,), quantiles=40),
     training=Training(batch_size=8),
     vocabulary=VocabularyLimits(evict_after_days=1, max_bytes=1500),
 )
@@ -64,7 +72,10 @@ def rows_of(day: int, count: int = 40) -> pa.Table:
     tags = [[f"t{t}" for t in random.integers(4, size=2)] for _ in range(count)]
     bought = [bool(random.integers(2)) for _ in range(count)]
     columns = [pa.array(who), pa.array(tags), pa.array(random.random(count)), pa.array([0] * count), pa.array(bought)]
-    return pa.table(columns, names=["who", "tags", "age", "at", "bought"])
+    table = pa.table(columns, names=["who", "tags", "age", "at", "bought"])
+    for name in NUMBERS:
+        table = table.append_column(name, pa.array(random.random(count)))
+    return table
 
 
 EVERYTHING = pa.concat_tables([rows_of(day) for day in range(DAYS)])
@@ -86,7 +97,7 @@ class Line:
             release_id=release.release_id,
             span=release.lineage.span,
             manifest_sha256=release.content_digest(),
-            sequence=1,
+            sequence=ChampionPointer.from_bytes(known.data).sequence + 1 if known else 1,
             previous=None,
             moved_at=at,
             moved_by="test",
@@ -198,8 +209,32 @@ def test_the_days_of_the_line_recycle_rows(reader, line):
 def test_a_reader_that_missed_days_goes_through_their_deltas_in_order(line, reader, tmp_path):
     line.crown(0)
     reader.refresh()
-    line.crown(DAYS - 1)
-    assert (reader.refresh().deltas, holds(reader, line, DAYS - 1, tmp_path)) == (DAYS - 1, True)
+    line.crown(3)
+    assert (reader.refresh().deltas, holds(reader, line, 3, tmp_path)) == (3, True)
+
+
+def test_deltas_that_are_together_no_fewer_bytes_than_the_release_are_not_fetched(line, reader, tmp_path, monkeypatch):
+    def weight(number, of_delta):
+        files = line.releases[number].files
+        return sum(f.size_bytes for f in files if (f.name.startswith(FOLDER) if of_delta else f.name in READER_FILES))
+
+    assert weight(1, True) + weight(2, True) + weight(3, True) < weight(3, False)
+    assert weight(1, True) + weight(2, True) + weight(3, True) + weight(4, True) > weight(4, False)
+    fetched = []
+    fetch = line.store.download
+    monkeypatch.setattr(line.store, "download", lambda file, path: fetched.append(file) or fetch(file, path))
+    line.crown(0)
+    reader.refresh()
+    for number, way, least in (
+        (3, "deltas", sum(weight(n, True) for n in (1, 2, 3))),
+        (0, "full", None),
+        (4, "full", weight(4, False)),
+    ):
+        fetched.clear()
+        line.crown(number)
+        assert reader.refresh().how == way
+        assert least in {None, sum(file.size_bytes for file in fetched)}
+    assert holds(reader, line, 4, tmp_path)
 
 
 def test_beyond_so_many_deltas_the_release_is_loaded_in_full(line, tmp_path):
@@ -214,6 +249,113 @@ def test_beyond_so_many_deltas_the_release_is_loaded_in_full(line, tmp_path):
     done = reader.refresh()
     assert (done.how, "at most 2 deltas" in done.because) == ("full", True)
     assert holds(reader, line, 3, tmp_path)
+
+
+def signed_by(line: Line, *numbers: int) -> None:
+    """Sign these releases, and the move that stands."""
+    for number in numbers:
+        sign(line.store, line.releases[number], OURS)
+    found = standing(line.store, LIVE)
+    if found:
+        sign_move(line.store, found[0], found[1].data, OURS)
+
+
+@pytest.fixture
+def strict(line: Line, tmp_path: Path) -> ModelReader:
+    """A reader that requires signatures."""
+    return ModelReader(line.store, TRUST, LIVE, tmp_path)
+
+
+def without_signature(line: Line, number: int) -> None:
+    manifest = line.releases[number]
+    line.store.delete(layout.signature(manifest.release_id, manifest.content_digest(), OURS.key_id))
+
+
+def with_a_strangers_signature(line: Line, number: int) -> None:
+    without_signature(line, number)
+    sign(line.store, line.releases[number], THEIRS)
+
+
+def with_other_files(line: Line, number: int) -> None:
+    """Somebody who can write to the bucket puts a delta of his own there, and a manifest that names it."""
+    manifest = line.releases[number]
+    evil = b"rows of somebody's own"
+    files = [
+        file.model_copy(update={"sha256": sha256(evil), "size_bytes": len(evil)})
+        if file.name == "delta/rows.safetensors"
+        else file
+        for file in manifest.files
+    ]
+    changed = manifest.model_copy(update={"files": tuple(files)})
+    line.store.objects[layout.manifest(manifest.release_id)] = changed.to_bytes()
+    line.store.objects[layout.release_file(manifest.release_id, next(f for f in files if f.sha256 == sha256(evil)))] = evil
+
+
+def with_a_signature_that_does_not_fit(line: Line, number: int) -> None:
+    manifest = line.releases[number]
+    line.store.objects[layout.signature(manifest.release_id, manifest.content_digest(), OURS.key_id)] = b"planted"
+
+
+@pytest.mark.parametrize(
+    "tampered", [without_signature, with_a_strangers_signature, with_other_files, with_a_signature_that_does_not_fit]
+)
+def test_where_signatures_are_required_no_delta_of_a_release_on_the_way_is_used_that_nobody_stands_for(
+    line, strict, tmp_path, monkeypatch, tampered
+):
+    line.crown(0)
+    signed_by(line, 0, 1, 2)
+    strict.refresh()
+    line.crown(2)
+    signed_by(line)
+    tampered(line, 1)
+    monkeypatch.setattr(reader_module, "fill", lambda *_: pytest.fail("a row was written"))
+    done = strict.refresh()
+    assert (done.how, "SignatureError" in done.because) == ("full", True)
+    assert holds(strict, line, 2, tmp_path)
+
+
+def test_where_signatures_are_required_signed_deltas_are_followed(line, strict, tmp_path):
+    line.crown(0)
+    signed_by(line, 0, 1, 2)
+    strict.refresh()
+    line.crown(2)
+    signed_by(line)
+    assert (strict.refresh().deltas, holds(strict, line, 2, tmp_path)) == (2, True)
+
+
+def test_where_signatures_are_required_a_move_that_nobody_signed_is_not_followed(line, strict):
+    line.crown(1)
+    signed_by(line, 0, 1)
+    strict.refresh()
+    line.crown(0)
+    with pytest.raises(SignatureError, match=r"champion\.json: got no signature .* pointer, which is move 2"):
+        strict.refresh()
+    assert holds_in(strict, line.releases[1])
+
+
+@pytest.mark.parametrize("kind", ["reader", "strict"])
+def test_an_old_pointer_put_back_by_hand_is_not_followed_not_even_after_a_restart(line, tmp_path, kind, request):
+    reader = request.getfixturevalue(kind)
+    line.crown(0)
+    signed_by(line, 0, 1, 2)
+    old = line.store.get(layout.champion(LIVE)).data
+    reader.refresh()
+    line.crown(1)
+    signed_by(line)
+    reader.refresh()
+    line.store.objects[layout.champion(LIVE)] = old
+    again = ModelReader(line.store, TRUST, LIVE, tmp_path, followed=reader.followed)
+    for each in (reader, again):
+        with pytest.raises(IntegrityError, match=r"got move 1 to r-\w+, wanted one after move 2 to r-\w+.* by hand"):
+            each.refresh()
+    assert holds_in(reader, line.releases[1])
+    line.crown(2)  # on the old pointer: another move 2
+    signed_by(line)
+    with pytest.raises(IntegrityError, match="got move 2"):
+        reader.refresh()
+    line.crown(0)  # a rollback as it should be: a later move
+    signed_by(line)
+    assert reader.refresh().release_id == line.releases[0].release_id
 
 
 def test_after_a_rollback_the_release_is_loaded_in_full(line, reader, tmp_path):

@@ -14,8 +14,8 @@ from widedeep.errors import SettingsError, SignatureError
 from widedeep.publishing import lanes, layout, releases
 from widedeep.publishing.keys import Signer, Trust
 from widedeep.publishing.memory import MemoryStore
-from widedeep.publishing.pointer import champion
-from widedeep.publishing.signing import check_signature
+from widedeep.publishing.pointer import champion, standing
+from widedeep.publishing.signing import check_move, check_signature, sign_move
 from widedeep.steps import Workplace
 from widedeep.steps.records import Record
 from widedeep.steps.release import publish
@@ -24,6 +24,7 @@ from widedeep.steps.retraining import parent_manifest
 KEPT = Path(__file__).parents[1] / "formats" / "1"  # two small releases, a parent and its child
 SIGNER = Signer(Ed25519PrivateKey.from_private_bytes(bytes(32)))
 PEM = SIGNER.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+TRUST = Trust({SIGNER.key_id: SIGNER.key.public_key()}, required=True)
 SPAN = date(2026, 3, 3)
 
 
@@ -59,8 +60,10 @@ def test_what_is_published_where_there_is_a_key_is_signed_and_recorded(place: Wo
     for _ in range(2):  # done again, it finds what it did
         release_id = publish(with_settings(place, signing_key=PEM), progress).release
     manifest = releases.load_manifest(place.store, release_id, published=True)
-    assert check_signature(place.store, manifest, Trust({SIGNER.key_id: SIGNER.key.public_key()}, required=True))
-    assert champion(place.store, LIVE).release_id == release_id
+    assert check_signature(place.store, manifest, TRUST)
+    pointer, blob = standing(place.store, LIVE)
+    assert (pointer.release_id, pointer.sequence) == (release_id, 2)
+    assert check_move(place.store, pointer, blob.data, TRUST)
     (key,) = (key for key in place.store.keys(layout.evidences(release_id)) if "/published-" in key)  # the first record stands
     assert Record.from_bytes(place.store.objects[key]).manifest_sha256 == manifest.content_digest()
 
@@ -80,6 +83,19 @@ def test_without_a_key_nothing_is_published_where_a_signature_is_required(place:
     with pytest.raises(SettingsError, match="nothing to sign with"):
         publish(required, progress)
     assert place.store.objects == before
+
+
+def test_where_signatures_are_required_nothing_is_promoted_over_a_champion_that_nobody_signed(
+    place: Workplace, progress: Progress, tmp_path: Path
+) -> None:
+    (tmp_path / "ours.pub").write_bytes(SIGNER.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    ours = with_settings(place, signing_key=PEM, require_signature=True, verify_keys=tmp_path / "ours.pub")
+    before, blob = standing(place.store, LIVE)
+    with pytest.raises(SignatureError, match="got no signature by an accepted key"):
+        publish(ours, progress)
+    assert champion(place.store, LIVE) == before
+    sign_move(place.store, before, blob.data, SIGNER)
+    assert publish(ours, progress).release == champion(place.store, LIVE).release_id
 
 
 def test_training_starts_from_no_parent_that_is_not_signed_where_that_is_required(

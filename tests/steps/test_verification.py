@@ -11,43 +11,64 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from widedeep.artifacts import DryRunReport, Part, Verdict, canonical_json
+from widedeep.artifacts import LIVE, DryRunReport, Part, Verdict, canonical_json
 from widedeep.config import Settings
 from widedeep.data.contract import load_contract
 from widedeep.errors import UsageError
 from widedeep.publishing import layout, releases
-from widedeep.publishing.keys import Signer
+from widedeep.publishing.keys import Signer, Trust
 from widedeep.publishing.memory import MemoryStore
+from widedeep.publishing.pointer import standing
+from widedeep.publishing.signing import check_move, sign_move
 from widedeep.steps import Workplace
 from widedeep.steps.evidence import check_evidence
 from widedeep.steps.named import find_release, published_ids
 from widedeep.steps.records import record
 from widedeep.steps.verification import Verification, verify
 
-KEPT = Path(__file__).parents[1] / "formats" / "1"  # two small releases, a parent and its child
+FORMATS = Path(__file__).parents[1] / "formats"
+KEPT = FORMATS / "1"  # two small releases, a parent and its child
+SIGNER = Signer(Ed25519PrivateKey.from_private_bytes(b"a key that signs nothing of use."))  # that of the kept releases
 
 
 def quiet(_read: int, _files: int) -> None:
     pass
 
 
+def left_by(folder: Path, scratch: Path) -> Workplace:
+    """The store as an earlier version left it."""
+    store, root = MemoryStore(), folder / "store"
+    store.objects = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    keys = {"verify_keys": folder / "keys.pub", "require_signature": True}
+    given_ = Settings(store="s3://kept", contract=folder / "contract.yaml", **keys)
+    now = datetime(2026, 4, 1, tzinfo=UTC)
+    return Workplace(store, load_contract(given_.contract), scratch, given_, {}, "test", lambda: now)
+
+
+def as_of_now(place: Workplace) -> Workplace:
+    """The same, had this version published it and moved the pointer."""
+    for release in releases.releases(place.store):
+        place.store.delete(layout.evidence(release.release_id, "published"))
+        record(place, "published", releases.find_candidate(place.store, release.release_id))
+    pointer, blob = standing(place.store, LIVE)
+    sign_move(place.store, pointer, blob.data, SIGNER)
+    return place
+
+
 @pytest.fixture
 def kept(tmp_path: Path) -> Workplace:
-    """The store as an earlier version left it."""
-    store, root = MemoryStore(), KEPT / "store"
-    store.objects = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
-    given_ = Settings(store="s3://kept", contract=KEPT / "contract.yaml", verify_keys=KEPT / "keys.pub", require_signature=True)
-    now = datetime(2026, 4, 1, tzinfo=UTC)
-    return Workplace(store, load_contract(given_.contract), tmp_path, given_, {}, "test", lambda: now)
+    return left_by(KEPT, tmp_path)
 
 
 @pytest.fixture
 def place(kept: Workplace) -> Workplace:
-    """The same, had this version published it."""
-    for release in releases.releases(kept.store):
-        kept.store.delete(layout.evidence(release.release_id, "published"))
-        record(kept, "published", releases.find_candidate(kept.store, release.release_id))
-    return kept
+    return as_of_now(kept)
+
+
+@pytest.fixture
+def with_delta(tmp_path: Path) -> Workplace:
+    """Releases of a format in which the child leads on from its parent by a delta."""
+    return as_of_now(left_by(FORMATS / "2", tmp_path))
 
 
 @pytest.fixture
@@ -77,7 +98,10 @@ def test_a_sound_release_has_no_problem_and_all_of_it_was_looked_at(place: Workp
     read = []
     found = verify(place, child, lambda done, files: read.append((done, files)))
     assert found.problems == ()
-    assert [check.name for check in found.checks] == ["manifest", "files", "model", "parents", "evidence", "data", "signature"]
+    looked_at = ["manifest", "files", "model", "delta", "parents", "evidence", "data", "signature", "moves"]
+    assert [check.name for check in found.checks] == looked_at
+    assert seen(found, "moves") == "champion of live by move 2, signed by 4086a305fa0da2db"
+    assert seen(found, "delta") == "none: servers load this release in full"
     assert seen(found, "parents") == f"1 read, up to {parent}"
     assert seen(found, "evidence") == "1 decision, 1 dry-run, 1 published, 1 trained, 1 verdict"
     assert [done for done, _ in read] == list(range(read[0][1]))
@@ -93,6 +117,9 @@ def test_no_byte_of_a_release_its_evidence_or_its_parent_changes_unnoticed(
         *place.store.keys(layout.release(child)),
         *place.store.keys(layout.evidences(child)),
         layout.manifest(parent),
+        *place.store.keys(f"lanes/{LIVE}/moves/"),
+        *place.store.keys(f"lanes/{LIVE}/signatures/"),
+        layout.champion(LIVE),
     ]
     key = data.draw(st.sampled_from(covered))
     good = place.store.objects[key]
@@ -101,8 +128,9 @@ def test_no_byte_of_a_release_its_evidence_or_its_parent_changes_unnoticed(
     try:
         place.store.objects[key] = data.draw(st.sampled_from(changed))
         assert verify(place, child, quiet).problems, key
-        del place.store.objects[key]
-        assert verify(place, child, quiet).problems, key
+        if key != layout.champion(LIVE):  # then it is nobody's champion, which is no fault of the release
+            del place.store.objects[key]
+            assert verify(place, child, quiet).problems, key
     finally:
         place.store.objects[key] = good
 
@@ -202,6 +230,19 @@ def planted_signature(place: Workplace, parent: str, child: str) -> None:
     place.store.objects[key_of(place, layout.signatures(child))] = b"planted"
 
 
+def unsigned_move(place: Workplace, parent: str, child: str) -> None:
+    del place.store.objects[key_of(place, f"lanes/{LIVE}/signatures/")]
+
+
+def lost_move(place: Workplace, parent: str, child: str) -> None:
+    del place.store.objects[layout.move(LIVE, 1)]
+
+
+def pointer_to_other_bytes(place: Workplace, parent: str, child: str) -> None:
+    key = layout.champion(LIVE)
+    place.store.objects[key] = canonical_json({**json.loads(place.store.objects[key]), "manifest_sha256": "1" * 64})
+
+
 def other_candidate(place: Workplace, parent: str, child: str) -> None:
     key = layout.candidate(child)
     place.store.objects[key] = canonical_json({**json.loads(place.store.objects[key]), "files": []})
@@ -239,6 +280,9 @@ DAMAGES = {
     other_rows: r"span 2026-03-03 v1: has rows 1111",
     damaged_version: r"spans/2026-03-03/v1.json: got no Snapshot",
     planted_signature: r"got a signature that does not fit the manifest",
+    unsigned_move: r"champion.json: got no signature by an accepted key, wanted one by 4086.* move 2 .*verify r-\w+ --sign",
+    lost_move: r"moves/000001.json: got no object",
+    pointer_to_other_bytes: r"champion.json: leads to r-\w+ with manifest 1111",
     other_candidate: r"its manifest is not the one that was judged",
     other_inheritance: r"what it says it inherited is not what r-\w+ had learnt",
     damaged_file: r"weights.safetensors: got \d+ bytes",
@@ -273,6 +317,47 @@ def test_a_sound_release_is_signed_anew_and_a_damaged_one_is_not(place: Workplac
     signatures = list(place.store.keys(layout.signatures(child)))
     assert any(key.key_id[:16] in signature for signature in signatures)
     assert not any(other.key_id[:16] in signature for signature in signatures)
+
+
+def test_who_signs_a_sound_release_signs_the_pointer_that_leads_to_it_and_no_other(
+    place: Workplace, parent: str, child: str
+) -> None:
+    key = Signer(Ed25519PrivateKey.from_private_bytes(bytes(32)))
+    for release, signed in ((parent, 1), (child, 2)):
+        assert verify(place, release, quiet, signer=key).problems == ()
+        assert len(list(place.store.keys(f"lanes/{LIVE}/signatures/"))) == signed
+    pointer, blob = standing(place.store, LIVE)
+    assert check_move(place.store, pointer, blob.data, Trust({key.key_id: key.key.public_key()}, required=True))
+
+
+def test_a_delta_that_leads_to_the_release_is_told_with_where_it_leads_from(with_delta: Workplace) -> None:
+    parent, child = (release.release_id for release in releases.releases(with_delta.store))
+    assert verify(with_delta, child, quiet).problems == ()
+    assert seen(verify(with_delta, child, quiet), "delta") == f"leads to it from {parent}"
+    with_delta.store.delete(layout.manifest(parent))
+    with_delta.store.delete(layout.candidate(parent))
+    assert seen(verify(with_delta, child, quiet), "delta") == f"leads to it from {parent}, which was pruned"
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+@pytest.mark.parametrize("wrong", ["base_files", "target_files"])
+def test_a_delta_that_leads_elsewhere_is_told(with_delta: Workplace, wrong: str, pruned: bool) -> None:
+    """Every file is as the manifest says: such a release was staged so."""
+    place = with_delta
+    parent, child = (releases.load_manifest(place.store, r.release_id, published=True) for r in releases.releases(place.store))
+    folder = place.folder()
+    releases.download(place.store, child, folder)
+    header = json.loads((folder / "delta/delta.json").read_bytes())
+    header[wrong][0]["sha256"] = "1" * 64
+    (folder / "delta/delta.json").write_bytes(canonical_json(header))
+    other = releases.stage(place.store, folder, child.lineage.model_copy(update={"seed": 99}), child.inherited)
+    if pruned:
+        place.store.delete(layout.manifest(parent.release_id))
+    delta = next(check for check in verify(place, other.release_id, quiet).checks if check.name == "delta")
+    if pruned and wrong == "base_files":
+        assert delta.problems == ()  # nobody is left whom it could lead on from
+    else:
+        assert re.search(r"leads (on from|to) .*1111", delta.problems[0])
 
 
 def test_files_that_do_not_make_a_model_are_told(place: Workplace, parent: str, child: str) -> None:

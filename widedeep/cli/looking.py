@@ -95,15 +95,11 @@ def rank(
 ) -> None:
     """Rank the champion's catalogue for a user."""
     from widedeep.publishing.keys import load_trust
-    from widedeep.publishing.pointer import champion as current
-    from widedeep.serving.loading import load_to_serve
+    from widedeep.serving.loading import champion_to_serve
     from widedeep.serving.ranking import rank as rank_for
 
     with workplace() as place:
-        pointer = current(place.store, lane)
-        if pointer is None:
-            raise OrderError(f"lane {lane}: nothing was promoted yet, so nothing can rank. Run `widedeep bootstrap` first.")
-        manifest = load_to_serve(place.store, load_trust(place.settings), pointer.release_id, pointer.manifest_sha256)
+        _, manifest = champion_to_serve(place.store, load_trust(place.settings), lane)
         ranking = rank_for(place.store, place.contract, manifest, user, top, place.folder())
     if as_json:
         out.print_json(json.dumps(asdict(ranking)))

@@ -95,6 +95,11 @@ def check_leads(header: DeltaHeader, held: Manifest, target: Manifest) -> None:
             f"delta of {target.release_id}: leads on from {header.base} as {_digests(header.base_files)}; held is "
             f"{held.release_id} as {_digests(reader_files(held))}. Nothing was changed; load the release in full."
         )
+    check_reaches(header, target)
+
+
+def check_reaches(header: DeltaHeader, target: Manifest) -> None:
+    """Raise IntegrityError unless the delta leads to the release, wherever it leads from."""
     if header.target_files != reader_files(target):
         raise IntegrityError(
             f"delta of {target.release_id}: leads to {_digests(header.target_files)}, wanted {_digests(reader_files(target))}. "

@@ -1,4 +1,4 @@
-"""Keys that sign releases and keys that are accepted, as the settings name them.
+"""Keys that sign releases and moves, and keys that are accepted, as the settings name them.
 
 - A key's id is the SHA-256 of its public half (DER, SubjectPublicKeyInfo).
 - The private key is in no text form of anything here, and no error holds what was read.
@@ -34,10 +34,14 @@ class Signer:
 
 @dataclass(frozen=True)
 class Trust:
-    """The keys whose signatures are accepted, by their ids, and whether a release without one is refused."""
+    """The keys whose signatures are accepted, by their ids, and whether what has none is refused."""
 
     keys: Mapping[Digest, Ed25519PublicKey]
     required: bool
+
+
+ANYBODY = Trust({}, required=False)
+"""No keys are given: signatures are not looked at."""
 
 
 def key_id(key: Ed25519PublicKey) -> Digest:
@@ -83,7 +87,7 @@ def load_trust(settings: Settings) -> Trust:
     if settings.verify_keys is None:
         if settings.require_signature:
             raise SettingsError(f"settings: WIDEDEEP_REQUIRE_SIGNATURE is set, but no WIDEDEEP_VERIFY_KEYS. {MAKE_KEYS}.")
-        return Trust({}, required=False)
+        return ANYBODY
     keys = _public_keys(settings.verify_keys)
     return Trust({key_id(key): key for key in keys}, settings.require_signature)
 

@@ -1,7 +1,8 @@
 """Moves of a lane's champion pointer: promotions, rollbacks, adoptions of another lane, freezes and thaws.
 
 - One object holds all that decides, and moves by compare-and-swap: a move is whole or did not happen, and none gets lost.
-- What the pointer said is stored before it is replaced.
+- `widedeep.publishing.swap` keeps what the pointer said before it is replaced, signs the move, and builds on nothing unsigned
+  where signatures are required (SignatureError).
 - A promotion leads only to what the gate compared with the present champion, and never to an earlier span; an adoption only to
   what was compared, too; a rollback only to a release that was champion of the lane.
 """
@@ -12,21 +13,26 @@ from datetime import date, datetime
 from typing import Any
 
 from widedeep.artifacts import LIVE, Adoption, ChampionPointer, Manifest, Release, Verdict, sha256
-from widedeep.errors import IntegrityError, OrderError, StaleError, UsageError, WithheldError
+from widedeep.errors import OrderError, StaleError, UsageError, WithheldError
 from widedeep.publishing import layout
+from widedeep.publishing.keys import ANYBODY, Signer, Trust
 from widedeep.publishing.lanes import head, history, parent_as_of
 from widedeep.publishing.pointer import champion, moves, standing, withdrawn
 from widedeep.publishing.releases import check_bound, load_manifest
+from widedeep.publishing.signing import check_move
 from widedeep.publishing.store import Blob, ObjectStore
+from widedeep.publishing.swap import swap_pointer
 
 
 @dataclass(frozen=True)
 class Because:
-    """When, by whom and why a pointer is moved."""
+    """When, by whom and why a pointer is moved, with which key, and whose pointers may be built on."""
 
     now: datetime
     by: str
     reason: str
+    signer: Signer | None = None
+    trust: Trust = ANYBODY
 
 
 def promote(store: ObjectStore, lane: str, release: Release, verdict: Verdict, because: Because) -> ChampionPointer:
@@ -49,7 +55,8 @@ def promote(store: ObjectStore, lane: str, release: Release, verdict: Verdict, b
             f"lane {lane}: champion is of {found[0].span}, later than {release.span}; the pointer never moves back in time."
         )
     _check_compared(store, lane, release.span, verdict)
-    return _move(store, found, _first(lane, manifest, because) if found is None else _next(found, "promote", because, manifest))
+    moved = _next(found, "promote", because, manifest) if found else _first(lane, manifest, because)
+    return _move(store, because, found, moved)
 
 
 def rollback(store: ObjectStore, lane: str, release_id: str, sequence: int, because: Because) -> ChampionPointer:
@@ -74,7 +81,7 @@ def rollback(store: ObjectStore, lane: str, release_id: str, sequence: int, beca
             f"move {sequence}, on which the rollback was decided. The pointer stays; look at the lane and decide again."
         )
     was, manifest, gone = withdrawing(store, lane, release_id)
-    return _move(store, found, _next(found, "rollback", because, manifest, withdrawn=gone, adopted=was.adopted))
+    return _move(store, because, found, _next(found, "rollback", because, manifest, withdrawn=gone, adopted=was.adopted))
 
 
 def withdrawing(store: ObjectStore, lane: str, release_id: str) -> tuple[ChampionPointer, Manifest, tuple[str, ...]]:
@@ -115,7 +122,8 @@ def adopt(store: ObjectStore, lane: str, verdict: Verdict, because: Because) -> 
     """
     if lane == LIVE:
         raise UsageError(f"lane {LIVE}: can't be promoted over itself; wanted another lane. `widedeep lanes` lists them.")
-    theirs, _ = _wanted(store, lane)
+    theirs, blob = _wanted(store, lane)
+    check_move(store, theirs, blob.data, because.trust)
     manifest = _judged(store, theirs.release_id, theirs.manifest_sha256, verdict)
     found = _wanted(store, LIVE)
     if found[0].release_id == theirs.release_id:
@@ -134,7 +142,7 @@ def adopt(store: ObjectStore, lane: str, verdict: Verdict, because: Because) -> 
         "withdrawn": tuple(sorted(gone - line)),
         "adopted": (*found[0].adopted, Adoption(lane=lane, until=until)),
     }
-    return _move(store, found, _next(found, "adopt", because, manifest, **changed))
+    return _move(store, because, found, _next(found, "adopt", because, manifest, **changed))
 
 
 def freeze(store: ObjectStore, lane: str, because: Because) -> ChampionPointer:
@@ -145,7 +153,7 @@ def freeze(store: ObjectStore, lane: str, because: Because) -> ChampionPointer:
         StaleError: the pointer moved at this moment; do it again.
     """
     found = _wanted(store, lane)
-    return found[0] if found[0].frozen else _move(store, found, _next(found, "freeze", because, frozen=because.reason))
+    return found[0] if found[0].frozen else _move(store, because, found, _next(found, "freeze", because, frozen=because.reason))
 
 
 def thaw(store: ObjectStore, lane: str, because: Because) -> ChampionPointer:
@@ -156,7 +164,7 @@ def thaw(store: ObjectStore, lane: str, because: Because) -> ChampionPointer:
         StaleError: the pointer moved at this moment; do it again.
     """
     found = _wanted(store, lane)
-    return _move(store, found, _next(found, "thaw", because, frozen=None)) if found[0].frozen else found[0]
+    return _move(store, because, found, _next(found, "thaw", because, frozen=None)) if found[0].frozen else found[0]
 
 
 def _wanted(store: ObjectStore, lane: str) -> tuple[ChampionPointer, Blob]:
@@ -232,29 +240,7 @@ def _at(to: Manifest) -> dict[str, Any]:
     return {"release_id": to.release_id, "span": to.lineage.span, "manifest_sha256": to.content_digest()}
 
 
-def _move(store: ObjectStore, found: tuple[ChampionPointer, Blob] | None, pointer: ChampionPointer) -> ChampionPointer:
-    if found:
-        _keep(store, layout.move(pointer.lane, found[0].sequence), found[1].data)
-    try:
-        store.swap(layout.champion(pointer.lane), pointer.to_bytes(), found[1].etag if found else None)
-    except StaleError:
-        winner = champion(store, pointer.lane)
-        if winner and (winner.kind, winner.release_id, winner.frozen) == (pointer.kind, pointer.release_id, pointer.frozen):
-            return winner
-        raise
-    return pointer
-
-
-def _keep(store: ObjectStore, key: str, data: bytes) -> None:
-    """Store what the pointer says before it is replaced. Rivals store the same.
-
-    Raises:
-        IntegrityError: another pointer stands there: somebody put an older one back by hand. Nothing was moved.
-    """
-    if not store.create(key, data):
-        standing = store.get(key)
-        if standing and standing.data != data:
-            raise IntegrityError(
-                f"{store.url}/{key}: got another pointer than the present one with this number, wanted the same. Somebody put an "
-                "old pointer back by hand: restore the latest one from a copy, then use `widedeep rollback`."
-            )
+def _move(
+    store: ObjectStore, because: Because, found: tuple[ChampionPointer, Blob] | None, pointer: ChampionPointer
+) -> ChampionPointer:
+    return swap_pointer(store, found, pointer, because.signer, because.trust)

@@ -15,10 +15,21 @@ def champion(store: ObjectStore, lane: str) -> ChampionPointer | None:
 
 
 def standing(store: ObjectStore, lane: str) -> tuple[ChampionPointer, Blob] | None:
-    """The lane's pointer and the object that holds it."""
+    """The lane's pointer and the object that holds it.
+
+    Raises:
+        IntegrityError: the object is no pointer, or another lane's, signed as it may be.
+    """
     key = layout.champion(lane)
     blob = store.get(key)
-    return (ChampionPointer.from_bytes(blob.data, f"{store.url}/{key}"), blob) if blob else None
+    if blob is None:
+        return None
+    pointer = ChampionPointer.from_bytes(blob.data, f"{store.url}/{key}")
+    if pointer.lane != lane:
+        raise IntegrityError(
+            f"{store.url}/{key}: got the pointer of lane {pointer.lane}, wanted {lane}'s. Restore it from a copy."
+        )
+    return pointer, blob
 
 
 def moves(store: ObjectStore, lane: str) -> Iterator[ChampionPointer]:

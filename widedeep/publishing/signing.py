@@ -1,30 +1,35 @@
-"""Ed25519 signatures over manifests: whoever holds only a public key can tell who published a release, and that no byte changed.
+"""Ed25519 signatures over manifests and moves: whoever holds only a public key can tell who published a release, who made it the
+champion, and that no byte changed.
 
-- What is signed is DSSE's pre-authentication encoding of the manifest's stored bytes (github.com/secure-systems-lab/dsse,
-  protocol.md): it binds a type to the bytes, so that nothing else that is ever signed with the same key can pass for a manifest.
+- What is signed is DSSE's pre-authentication encoding of the stored bytes (github.com/secure-systems-lab/dsse, protocol.md):
+  it binds a type to the bytes, so that a signed move can't pass for a manifest, nor anything else signed with the same key.
   python-tuf signs canonical JSON instead, which a reader has to make again before it can verify; here the bytes themselves are
   signed. They are not repeated in an envelope, since they stand beside it.
-- Ed25519 (RFC 8032) takes no randomness: the same key signs the same manifest with the same bytes, so publishers at once agree.
+- Ed25519 (RFC 8032) takes no randomness: the same key signs the same bytes with the same signature, so publishers at once agree.
 - Rotation: one valid signature by any accepted key is enough. One that is there under an accepted key must fit.
 """
 
 import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from widedeep.artifacts import Digest, Manifest, Value
+from widedeep.artifacts import ChampionPointer, Digest, Manifest, ReleaseId, Value, sha256
 from widedeep.errors import IntegrityError, SignatureError
 from widedeep.publishing import layout
 from widedeep.publishing.keys import Signer, Trust
 from widedeep.publishing.store import ObjectStore
 
-PAYLOAD_TYPE = "application/vnd.widedeep.manifest+json"
+MANIFEST_TYPE = "application/vnd.widedeep.manifest+json"
+MOVE_TYPE = "application/vnd.widedeep.move+json"
 
 
 class Signature(Value):
-    """One key's signature over one manifest, base64."""
+    """One key's signature over one manifest or move, base64."""
 
     format: Literal[1] = 1
     key_id: Digest
@@ -37,16 +42,37 @@ def authenticated(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
+@dataclass(frozen=True)
+class _Stored:
+    """Bytes that are signed: their type, the release that they name, what they are, where they and a key's signature stand."""
+
+    payload_type: str
+    data: bytes
+    release_id: ReleaseId
+    what: str
+    key: str
+    signature: Callable[[Digest], str]
+
+    def authenticated(self) -> bytes:
+        return authenticated(self.payload_type, self.data)
+
+
 def sign(store: ObjectStore, manifest: Manifest, signer: Signer) -> None:
     """Store the signature beside the manifest's place. Done again, it finds it there.
 
     Raises:
         SignatureError: another one stands under this key's id. It stays.
     """
-    signed = signer.key.sign(authenticated(PAYLOAD_TYPE, manifest.to_bytes()))
-    key = layout.signature(manifest.release_id, manifest.content_digest(), signer.key_id)
-    if not store.create(key, _stored(signer.key_id, signed)):
-        check_signature(store, manifest, Trust({signer.key_id: signer.key.public_key()}, required=True))
+    _sign(store, _manifest(manifest), signer)
+
+
+def sign_move(store: ObjectStore, pointer: ChampionPointer, data: bytes, signer: Signer) -> None:
+    """Store the signature over what is, or is about to be, the pointer's bytes. Done again, it finds it there.
+
+    Raises:
+        SignatureError: another one stands under this key's id. It stays.
+    """
+    _sign(store, _move(pointer, data), signer)
 
 
 def check_signature(store: ObjectStore, manifest: Manifest, trust: Trust) -> tuple[Digest, ...]:
@@ -55,34 +81,67 @@ def check_signature(store: ObjectStore, manifest: Manifest, trust: Trust) -> tup
     Raises:
         SignatureError: a signature under an accepted key does not fit, or there is none although one is required.
     """
-    found = [each for each, public in sorted(trust.keys.items()) if _fits(store, manifest, each, public)]
+    return _check(store, _manifest(manifest), trust)
+
+
+def check_move(store: ObjectStore, pointer: ChampionPointer, data: bytes, trust: Trust) -> tuple[Digest, ...]:
+    """The accepted keys that signed a move; `data` are the pointer's stored bytes.
+
+    Raises:
+        SignatureError: a signature under an accepted key does not fit, or there is none although one is required.
+    """
+    return _check(store, _move(pointer, data), trust)
+
+
+def _manifest(manifest: Manifest) -> _Stored:
+    signature = partial(layout.signature, manifest.release_id, manifest.content_digest())
+    return _Stored(
+        MANIFEST_TYPE, manifest.to_bytes(), manifest.release_id, "manifest", layout.manifest(manifest.release_id), signature
+    )
+
+
+def _move(pointer: ChampionPointer, data: bytes) -> _Stored:
+    what = f"pointer, which is move {pointer.sequence} ({pointer.kind} to {pointer.release_id} by {pointer.moved_by})"
+    signature = partial(layout.move_signature, pointer.lane, sha256(data))
+    return _Stored(MOVE_TYPE, data, pointer.release_id, what, layout.champion(pointer.lane), signature)
+
+
+def _sign(store: ObjectStore, stored: _Stored, signer: Signer) -> None:
+    signed = signer.key.sign(stored.authenticated())
+    if not store.create(stored.signature(signer.key_id), _written(signer.key_id, signed)):
+        _check(store, stored, Trust({signer.key_id: signer.key.public_key()}, required=True))
+
+
+def _check(store: ObjectStore, stored: _Stored, trust: Trust) -> tuple[Digest, ...]:
+    found = [each for each, public in sorted(trust.keys.items()) if _fits(store, stored, each, public)]
     if trust.required and not found:
         accepted = ", ".join(each[:16] for each in sorted(trust.keys))
         raise SignatureError(
-            f"{store.url}/{layout.manifest(manifest.release_id)}: got no signature by an accepted key, wanted one by {accepted}. "
-            f"Nothing was loaded. `widedeep verify {manifest.release_id} --sign` signs it where such a key is."
+            f"{store.url}/{stored.key}: got no signature by an accepted key, wanted one by {accepted}. "
+            f"Nothing was loaded or moved. If this {stored.what} is right, `widedeep verify {stored.release_id} --sign` signs it "
+            "where such a key is."
         )
     return tuple(found)
 
 
-def _fits(store: ObjectStore, manifest: Manifest, accepted: Digest, public: Ed25519PublicKey) -> bool:
-    key = layout.signature(manifest.release_id, manifest.content_digest(), accepted)
+def _fits(store: ObjectStore, stored: _Stored, accepted: Digest, public: Ed25519PublicKey) -> bool:
+    key = stored.signature(accepted)
     blob = store.get(key)
     if blob is None:
         return False
     try:
         signed = base64.b64decode(Signature.from_bytes(blob.data).ed25519, validate=True)
-        public.verify(signed, authenticated(PAYLOAD_TYPE, manifest.to_bytes()))
-        fits = _stored(accepted, signed) == blob.data  # base64 and JSON have more than one spelling
+        public.verify(signed, stored.authenticated())
+        fits = _written(accepted, signed) == blob.data  # base64 and JSON have more than one spelling
     except (InvalidSignature, IntegrityError, ValueError):
         fits = False
     if not fits:
         raise SignatureError(
-            f"{store.url}/{key}: got a signature that does not fit the manifest, wanted that of key {accepted[:16]}. "
+            f"{store.url}/{key}: got a signature that does not fit the {stored.what}, wanted that of key {accepted[:16]}. "
             "Nothing was loaded. Somebody changed it; restore it from a copy, and find out who."
         )
     return True
 
 
-def _stored(key_id: Digest, signed: bytes) -> bytes:
+def _written(key_id: Digest, signed: bytes) -> bytes:
     return Signature(key_id=key_id, ed25519=base64.b64encode(signed).decode()).to_bytes()

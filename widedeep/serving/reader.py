@@ -2,12 +2,14 @@
 
 - Who scores holds one whole release: a delta's rows are written while nobody scores, and nobody scores while they are written.
 - What was begun and not finished is never scored with: the reader then holds nothing until it has loaded a release in full.
+- It never goes back to a move of the lane's pointer that it has gone past: a rollback is a move of its own, with a later number.
+- It goes by deltas only where they are fewer bytes than the release in full.
 - A delta is applied only to the exact files that it was made on. One that is missing, repeated, out of order or damaged is
   noticed before anything is written, and the release is loaded in full.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,21 +20,20 @@ from typing import Literal
 import pyarrow as pa
 import torch
 
-from widedeep.artifacts import Manifest
-from widedeep.errors import IntegrityError, OrderError, UsageError
+from widedeep.artifacts import ChampionPointer, FileRef, Manifest
+from widedeep.errors import IntegrityError, UsageError
 from widedeep.features.columns import cross_name
 from widedeep.features.growth import Vocabularies
 from widedeep.features.vocabulary import CROSS_KEY, VALUE_KEY
 from widedeep.model.bundle import READER_FILES, Bundle, Tensors, load_bundle
 from widedeep.model.delta import Delta, fill, outline, require_fit, with_room
-from widedeep.model.delta_files import FOLDER, DeltaHeader, check_leads, load_delta
+from widedeep.model.delta_files import FOLDER, DeltaHeader, check_leads, load_delta, reader_files
 from widedeep.model.specification import is_table
 from widedeep.publishing.keys import Trust
-from widedeep.publishing.pointer import champion
 from widedeep.publishing.releases import download, load_manifest
 from widedeep.publishing.signing import check_signature
 from widedeep.publishing.store import ObjectStore
-from widedeep.serving.loading import load_to_serve
+from widedeep.serving.loading import champion_to_serve
 from widedeep.serving.shared_lock import SharedLock
 
 log = logging.getLogger(__name__)
@@ -64,9 +65,22 @@ class Refreshed:
 
 
 class ModelReader:
-    """Many threads may score with it while one refreshes it. `scratch` is a folder for files on their way."""
+    """Many threads may score with it while one refreshes it. `scratch` is a folder for files on their way.
 
-    def __init__(self, store: ObjectStore, trust: Trust, lane: str, scratch: Path, most_deltas: int = MOST_DELTAS) -> None:
+    `followed` is the last move of the lane that it has seen: it goes on to later ones only. A process that starts again hands on
+    what it had.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        trust: Trust,
+        lane: str,
+        scratch: Path,
+        most_deltas: int = MOST_DELTAS,
+        followed: ChampionPointer | None = None,
+    ) -> None:
+        self.followed = followed
         self._store, self._trust, self._lane = store, trust, lane
         self._scratch, self._most_deltas = scratch, most_deltas
         self._refreshing, self._lock = Lock(), SharedLock()
@@ -89,11 +103,12 @@ class ModelReader:
 
         Raises:
             OrderError: the lane has no champion yet.
-            IntegrityError, FormatError, SignatureError: the champion may not be served, or is damaged.
+            IntegrityError, FormatError, SignatureError: the champion may not be served or is damaged, or the pointer lies before
+                a move that was followed already.
             UnknownOutcomeError: the store or the disk is at fault.
         """
         with self._refreshing:
-            target = self._champion()
+            self.followed, target = champion_to_serve(self._store, self._trust, self._lane, self.followed)
             if self._held and self._held.manifest == target:
                 return Refreshed(target.release_id, "unchanged")
             found = self._by_deltas(target)
@@ -101,12 +116,6 @@ class ModelReader:
                 return Refreshed(target.release_id, "deltas", found)
             self._load(target)
             return Refreshed(target.release_id, "full", because=found)
-
-    def _champion(self) -> Manifest:
-        pointer = champion(self._store, self._lane)
-        if pointer is None:
-            raise OrderError(f"lane {self._lane}: has no champion yet. Promote a release first.")
-        return load_to_serve(self._store, self._trust, pointer.release_id, pointer.manifest_sha256)
 
     def _by_deltas(self, target: Manifest) -> int | str:
         """How many deltas led to the target, or why none did."""
@@ -118,19 +127,26 @@ class ModelReader:
         except Exception as error:  # whatever it is, the whole release does without it
             log.warning("lane %s: deltas don't lead to %s: %s: %s", self._lane, target.release_id, type(error).__name__, error)
             return f"{type(error).__name__}: {error}"
-        return len(line) or f"no line of at most {self._most_deltas} deltas leads to it from what was held"
+        return len(line) or f"from what was held no line of at most {self._most_deltas} deltas of fewer bytes leads to it"
 
     def _line(self, held: Manifest, target: Manifest) -> list[Manifest]:
-        """The releases on the way from what is held to the target, oldest first; empty if there is none with deltas all along."""
-        line = [target]
-        while _has_delta(line[0]) and line[0].lineage.parent != held.release_id:
-            if len(line) == self._most_deltas or line[0].lineage.span <= held.lineage.span:
+        """The releases on the way from what is held to the target, oldest first.
+
+        Empty if there is none with deltas all along, or they are too many, or together no fewer bytes than the target in full.
+        """
+        line: list[Manifest] = []
+        step, saved = target, _bytes(reader_files(target))
+        while deltas := _delta_files(step):
+            line.insert(0, step)
+            saved -= _bytes(deltas)
+            if step.lineage.parent == held.release_id and saved > 0:
+                return line
+            if len(line) == self._most_deltas or saved <= 0 or step.lineage.span <= held.lineage.span:
                 return []
             # Its digest is not promised, but the delta behind it names the files that it leads on from.
-            parent = load_manifest(self._store, str(line[0].lineage.parent), published=True)
-            check_signature(self._store, parent, self._trust)
-            line.insert(0, parent)
-        return line if _has_delta(line[0]) else []
+            step = load_manifest(self._store, str(step.lineage.parent), published=True)
+            check_signature(self._store, step, self._trust)
+        return []
 
     def _follow(self, line: list[Manifest]) -> None:
         """Apply these releases' deltas, in order, once all have come whole."""
@@ -138,7 +154,7 @@ class ModelReader:
             folders = [Path(scratch, manifest.release_id) for manifest in line]
             for manifest, folder in zip(line, folders, strict=True):
                 folder.mkdir()
-                download(self._store, manifest, folder, {f.name for f in manifest.files if f.name.startswith(FOLDER)})
+                download(self._store, manifest, folder, {file.name for file in _delta_files(manifest)})
             for manifest, folder in zip(line, folders, strict=True):
                 self._apply(manifest, *load_delta(folder))
 
@@ -165,8 +181,12 @@ class ModelReader:
             self._held = Held(manifest, bundle, {n: table for n, table in bundle.weights.items() if is_table(n)})
 
 
-def _has_delta(manifest: Manifest) -> bool:
-    return any(file.name.startswith(FOLDER) for file in manifest.files)
+def _delta_files(manifest: Manifest) -> tuple[FileRef, ...]:
+    return tuple(file for file in manifest.files if file.name.startswith(FOLDER))
+
+
+def _bytes(files: Iterable[FileRef]) -> int:
+    return sum(file.size_bytes for file in files)
 
 
 def _roomy(table: torch.Tensor, used: torch.Tensor, rows: int) -> torch.Tensor:

@@ -1,7 +1,8 @@
 """A release read again, all of it: what can be checked is not believed, and all that is wrong is told at once.
 
-What it looks at: the manifest and its id, every byte of every file, that the files make a model, the parents up to the bootstrap,
-that the evidence is about these bytes, the data that were learnt, and the signature.
+What it looks at: the manifest and its id, every byte of every file, that the files make a model, that the delta leads to them,
+the parents up to the bootstrap, that the evidence is about these bytes and unchanged, the data that were learnt, the signature,
+and the pointers that lead to it.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,13 +12,13 @@ from tempfile import TemporaryDirectory
 from rich.text import Text
 
 from widedeep.artifacts import Manifest, ReleaseId, Value
-from widedeep.errors import IntegrityError, SignatureError, UsageError
+from widedeep.errors import IntegrityError, UsageError
 from widedeep.publishing import layout, releases, snapshots
-from widedeep.publishing.keys import Signer, Trust, load_trust
-from widedeep.publishing.signing import check_signature, sign
+from widedeep.publishing.keys import Signer, load_trust
 from widedeep.publishing.store import ObjectStore
 from widedeep.steps.evidence import UNREADABLE, check_evidence
 from widedeep.steps.named import parents
+from widedeep.steps.signatures import check_moves, check_signatures
 from widedeep.steps.workplace import Workplace
 
 
@@ -65,7 +66,7 @@ def verify(
 
     `on_file(files read, files in all)` hears of each. Parents up to one of `sound` are walked and added to it: who verifies
     many releases does not walk the same chain for each. With a `signer`, a release with no problem is signed before its signature
-    is looked at: one from before there was a key, or from before the present one.
+    is looked at, and so are the pointers that lead to it: from before there was a key, or from before the present one.
 
     Raises:
         StoreUnavailableError, StoreAccessError, DiskFullError: it can't be told.
@@ -74,21 +75,27 @@ def verify(
     manifest, first = _manifest(store, release_id)
     if manifest is None:
         return Verification(release_id=release_id, checks=(first,))
-    told, problems = check_evidence(store, manifest)
     with TemporaryDirectory(dir=place.scratch) as folder:  # room for one release, however many are verified
         files = _files(store, manifest, Path(folder), on_file)
         model = _bundle(Path(folder), files)
+        delta = _delta(store, manifest, Path(folder), files)
     checks = (
         first,
         files,
         model,
+        delta,
         _parents(store, manifest, set() if sound is None else sound),
-        Check(name="evidence", seen=told, problems=tuple(problems)),
+        _told("evidence", check_evidence(store, manifest)),
         _data(store, manifest),
     )
-    damaged = any(check.problems for check in checks)
-    signature = _signature(store, manifest, load_trust(place.settings), None if damaged else signer)
-    return Verification(release_id=release_id, checks=(*checks, signature))
+    trust, signer = load_trust(place.settings), None if any(check.problems for check in checks) else signer
+    signature = _told("signature", check_signatures(store, manifest, trust, signer))
+    moves = _told("moves", check_moves(store, manifest, trust, signer))
+    return Verification(release_id=release_id, checks=(*checks, signature, moves))
+
+
+def _told(name: str, found: tuple[str, list[str]]) -> Check:
+    return Check(name=name, seen=found[0], problems=tuple(found[1]))
 
 
 def _manifest(store: ObjectStore, release_id: str) -> tuple[Manifest | None, Check]:
@@ -142,6 +149,26 @@ def _bundle(folder: Path, files: Check) -> Check:
     return Check(name="model", seen=f"loads, with {sizes[0]:,} values and {sizes[1]:,} crosses")
 
 
+def _delta(store: ObjectStore, manifest: Manifest, folder: Path, files: Check) -> Check:
+    """That it gives the model bit for bit is what the dry run has seen; its bytes are those that the manifest names."""
+    from widedeep.model.delta_files import FOLDER, check_leads, check_reaches, load_delta
+
+    if not any(file.name.startswith(FOLDER) for file in manifest.files):
+        return Check(name="delta", seen="none: servers load this release in full")
+    if files.problems:
+        return Check(name="delta", seen="not read, since a file is damaged", done=False)
+    try:
+        header, _ = load_delta(folder)
+        stands = store.get(layout.manifest(header.base)) is not None
+        if stands:
+            check_leads(header, releases.load_manifest(store, header.base, published=True), manifest)
+        else:
+            check_reaches(header, manifest)
+    except UNREADABLE as error:
+        return Check(name="delta", seen="leads elsewhere", problems=(str(error),))
+    return Check(name="delta", seen=f"leads to it from {header.base}{'' if stands else ', which was pruned'}")
+
+
 def _parents(store: ObjectStore, manifest: Manifest, sound: set[str]) -> Check:
     walked: list[str] = []
     problems: list[str] = []
@@ -188,17 +215,3 @@ def _data(store: ObjectStore, manifest: Manifest) -> Check:
             )
     seen = f"{len(manifest.lineage.learnt)} parts learnt{f', of {gone} the rows are kept no more' if gone else ''}"
     return Check(name="data", seen=seen, problems=tuple(problems))
-
-
-def _signature(store: ObjectStore, manifest: Manifest, trust: Trust, signer: Signer | None) -> Check:
-    try:
-        if signer:
-            sign(store, manifest, signer)
-        accepted = check_signature(store, manifest, trust)
-    except SignatureError as error:
-        return Check(name="signature", seen="missing, or does not fit", problems=(str(error),))
-    if accepted:
-        return Check(name="signature", seen=f"by {', '.join(key[:16] for key in accepted)}")
-    standing = len(list(store.keys(layout.signatures(manifest.release_id))))
-    unknown = f"{standing} there, by none of {len(trust.keys)} accepted keys (WIDEDEEP_VERIFY_KEYS)"
-    return Check(name="signature", seen=unknown if standing else "none, and none is required")

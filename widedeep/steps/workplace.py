@@ -12,6 +12,7 @@ from typing import TypeVar
 from widedeep.config import Settings, load_settings
 from widedeep.data.contract import Contract, load_contract
 from widedeep.errors import OrderError, UsageError
+from widedeep.publishing.keys import load_signer, load_trust
 from widedeep.publishing.moves import Because
 from widedeep.publishing.s3 import open_store
 from widedeep.publishing.store import ObjectStore
@@ -51,18 +52,20 @@ class Workplace:
         return Path(mkdtemp(dir=self.scratch))
 
     def because(self, reason: str) -> Because:
-        """Now, by this actor, for a reason.
+        """Now, by this actor, for a reason, with the keys that the settings name.
 
         Raises:
             UsageError: the reason is blank.
+            SettingsError: a key can't be used.
         """
         if not reason.strip():
             raise UsageError("reason: got nothing, wanted why, in words; it is kept with the move and read by those after you.")
-        return Because(self.clock(), self.actor, reason.strip())
+        return Because(self.clock(), self.actor, reason.strip(), load_signer(self.settings), load_trust(self.settings))
 
     def deadline(self, span: date) -> datetime:
-        """Until when a run waits for the span's delivery: counted from the midnight (UTC) that ended the span."""
-        return datetime.combine(span + timedelta(days=1), time(), UTC) + self.contract.delivery.deadline
+        """Until when a run waits for the span's delivery: counted from the midnight (UTC) when its labels were true."""
+        delay = timedelta(days=1 + self.contract.label_delay)
+        return datetime.combine(span + delay, time(), UTC) + self.contract.delivery.deadline
 
 
 @contextmanager

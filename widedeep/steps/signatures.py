@@ -1,0 +1,67 @@
+"""Who stands for a release and for the pointers that lead to it: signatures that are there fit, and are there where required."""
+
+from widedeep.artifacts import ChampionPointer, Digest, Manifest
+from widedeep.errors import IntegrityError, SignatureError
+from widedeep.publishing import layout
+from widedeep.publishing.keys import Signer, Trust
+from widedeep.publishing.pointer import moves, standing
+from widedeep.publishing.signing import check_move, check_signature, sign, sign_move
+from widedeep.publishing.store import Blob, ObjectStore
+
+
+def check_signatures(store: ObjectStore, manifest: Manifest, trust: Trust, signer: Signer | None) -> tuple[str, list[str]]:
+    """Who signed the manifest, and what is wrong with that. With a `signer`, it is signed first."""
+    try:
+        if signer:
+            sign(store, manifest, signer)
+        accepted = check_signature(store, manifest, trust)
+    except SignatureError as error:
+        return "missing, or does not fit", [str(error)]
+    if accepted:
+        return _keys(accepted), []
+    standing = len(list(store.keys(layout.signatures(manifest.release_id))))
+    unknown = f"{standing} there, by none of {len(trust.keys)} accepted keys (WIDEDEEP_VERIFY_KEYS)"
+    return unknown if standing else "none, and none is required", []
+
+
+def check_moves(store: ObjectStore, manifest: Manifest, trust: Trust, signer: Signer | None) -> tuple[str, list[str]]:
+    """Of which lanes it is the champion by whose move, and what is wrong with that. With a `signer`, those are signed first."""
+    seen: list[str] = []
+    problems: list[str] = []
+    for lane in filter(None, map(layout.lane_of, store.keys(layout.LANES))):
+        try:
+            found = standing(store, lane)
+            if found and found[0].release_id == manifest.release_id:
+                seen.append(_champion(store, found, manifest, trust, signer))
+        except (IntegrityError, SignatureError) as error:
+            problems.append(str(error))
+    return "; ".join(seen) or ("a pointer is wrong" if problems else "champion of no lane now"), problems
+
+
+def _champion(
+    store: ObjectStore, found: tuple[ChampionPointer, Blob], manifest: Manifest, trust: Trust, signer: Signer | None
+) -> str:
+    """The move in words, once all before it are read.
+
+    Raises:
+        IntegrityError: a move before it is missing or was changed, or it leads to other bytes.
+        SignatureError: no accepted key signed it although that is required, or a signature does not fit.
+    """
+    pointer, blob = found
+    if pointer.manifest_sha256 != manifest.content_digest():
+        raise IntegrityError(
+            f"{store.url}/{layout.champion(pointer.lane)}: leads to {pointer.release_id} with manifest "
+            f"{pointer.manifest_sha256[:16]}…, wanted the one that is there, {manifest.content_digest()[:16]}…."
+        )
+    for _ in moves(store, pointer.lane):
+        pass
+    if signer:
+        sign_move(store, pointer, blob.data, signer)
+    accepted = check_move(store, pointer, blob.data, trust)
+    return (
+        f"champion of {pointer.lane} by move {pointer.sequence}, signed {_keys(accepted) if accepted else 'by no accepted key'}"
+    )
+
+
+def _keys(accepted: tuple[Digest, ...]) -> str:
+    return f"by {', '.join(key[:16] for key in accepted)}"
