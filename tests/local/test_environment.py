@@ -118,6 +118,31 @@ def test_foreign_settings_do_not_leak_in(place: Place) -> None:
     assert complete["AIRFLOW__CORE__FERNET_KEY"] != "x"
 
 
+def test_the_caller_s_signing_settings_reach_every_process_wherever_it_runs(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = {
+        "WIDEDEEP_SIGNING_KEY_FILE": "keys/ours.key",
+        "WIDEDEEP_VERIFY_KEYS": "/etc/widedeep/keys.pub",
+        "WIDEDEEP_REQUIRE_SIGNATURE": "true",
+    }
+
+    settings = load_settings(environment.complete(make(place), own))
+
+    assert settings.signing_key_file == tmp_path / "keys" / "ours.key"
+    assert settings.verify_keys == Path("/etc/widedeep/keys.pub")
+    assert settings.require_signature
+
+
+def test_the_text_of_a_signing_key_reaches_the_processes_and_no_file(place: Place) -> None:
+    complete = environment.complete(make(place), {"WIDEDEEP_SIGNING_KEY": "secret", "WIDEDEEP_VERIFY_KEYS": ""})
+
+    assert complete["WIDEDEEP_SIGNING_KEY"] == "secret"
+    assert "WIDEDEEP_VERIFY_KEYS" not in complete  # set to nothing is not set
+    assert "SIGNING" not in environment.render(make(place))
+
+
 @pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
 def test_a_proxy_of_the_caller_is_kept_away_from_this_machine(place: Place, name: str) -> None:
     complete = environment.complete(make(place), {name: "intranet", "HTTPS_PROXY": "http://proxy"})
