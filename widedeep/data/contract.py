@@ -26,12 +26,13 @@ UsableOrZero = Annotated[float, Field(ge=0, le=1e12)]
 class Column(Section):
     """One delivered column.
 
-    `role` says how the model reads it; a column without a role is kept, checked and not learnt from. `weight` is no feature: it
-    multiplies a row's loss in training, and in the gate the row counts that often; a row of weight 0 is as good as not there.
-    `of` says whose property it is, so that `rank` can put a user's and an item's columns together. `range` is inclusive.
-    `allowed`, `regex` (RE2, of the whole text) and `max_length` (characters; 1,000 where nothing is said) also limit the items of
-    a list, `items` how many there are. `drift_limit` is an effect size from 0 to 1 (`widedeep.data.drift`) that stands for the
-    calibrated one.
+    `type` is what the column holds, or is turned into without loss. `nullable`: values may be missing. `role` says how the
+    model reads it; a column without a role is kept, checked and not learnt from. `weight` is no feature: it multiplies a
+    row's loss in training, and in the gate the row counts that often; a row of weight 0 is as good as not there. `of` says
+    whose property it is, so that `rank` can put a user's and an item's columns together. `range` is inclusive. `allowed`,
+    `regex` (RE2, of the whole text) and `max_length` (characters; 1,000 where nothing is said) also limit the items of a
+    list, `items` how many there are. `drift_limit` is an effect size from 0 to 1 (`widedeep.data.drift`) that stands for the
+    calibrated one. `min_count` sightings on training rows, over all spans, give a value a row of its own.
     """
 
     type: Literal["string", "integer", "number", "boolean", "timestamp", "list"]
@@ -58,14 +59,18 @@ class Column(Section):
 
 
 class Label(Section):
-    """Where the label comes from: a 0/1 or boolean column, or a number that counts as positive from `at_least` on."""
+    """Where the label comes from: a 0/1 or boolean `column`, or one of numbers that count as positive from `at_least` on."""
 
     column: str
     at_least: float | None = None
 
 
 class Cross(Section):
-    """A cross-product transformation AND(left, right) (Cheng et al. 2016, §3.1). Two multivalent sides give every pair."""
+    """A cross-product transformation AND(left, right) (Cheng et al. 2016, §3.1).
+
+    of: two categorical or multivalent columns; two multivalent sides give every pair. min_count: a pair gets a weight of its
+    own after so many sightings on training rows.
+    """
 
     of: tuple[str, str]
     min_count: int = Field(default=1, ge=1)
@@ -76,7 +81,10 @@ class Cross(Section):
 
 
 class SplitRule(Section):
-    """A salted hash of (user, span) holds out whole users. `pool_spans` spans of holdouts are scored together by the gate."""
+    """A hash of (user, span) and `salt` holds out about `holdout_share` of the users, whole. Another salt is another split.
+
+    `pool_spans` spans of holdouts are scored together by the gate.
+    """
 
     holdout_share: float = Field(default=0.15, ge=0.10, le=0.20)
     salt: str
@@ -84,7 +92,11 @@ class SplitRule(Section):
 
 
 class Model(Section):
-    """Shape of the model. The defaults are the paper's (Cheng et al. 2016, §4.2 and figure 4)."""
+    """Shape of the model. The defaults are the paper's (Cheng et al. 2016, §4.2 and figure 4).
+
+    embedding: width of each value's vector. hidden: widths of the ReLU layers. parts: without `wide` there are no crosses,
+    without `deep` no layers. quantiles: into how many equal shares a numeric column is cut.
+    """
 
     embedding: int = Field(default=32, ge=1, le=1024)
     hidden: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = (1024, 512, 256)
@@ -106,7 +118,8 @@ class VocabularyLimits(Section):
 class Ftrl(Section):
     """FTRL-Proximal (McMahan et al. 2013, Algorithm 1). Gradients are summed over the batch; `l1` is in those units.
 
-    `beta` is not 0: where a gradient is so small that its square vanishes, a step would divide by it.
+    `alpha` is the learning rate; `l1` leaves weights of little evidence at 0, `l2` shrinks the others. `beta` is not 0: where
+    a gradient is so small that its square vanishes, a step would divide by it.
     """
 
     alpha: Usable = 0.05
@@ -116,7 +129,11 @@ class Ftrl(Section):
 
 
 class AdaGrad(Section):
-    """AdaGrad (Duchi et al. 2011) on gradients averaged over the batch. It starts at 0: at 0.1 an epoch learns nothing."""
+    """AdaGrad (Duchi et al. 2011) on gradients averaged over the batch. It starts at 0: at 0.1 an epoch learns nothing.
+
+    learning_rate: that of the layers. embedding_learning_rate: that of the embeddings. epsilon: what keeps the first division
+    finite.
+    """
 
     learning_rate: Usable = 0.01
     embedding_learning_rate: Usable = 0.05
@@ -124,12 +141,14 @@ class AdaGrad(Section):
 
 
 class Training(Section):
-    """`negative_rate` is the share of the negatives that are learnt, beside all positives; scores stay calibrated for all rows.
+    """How a candidate learns: `batch_size` rows a step, on `threads` threads, drawing by `seed`.
 
-    `precision` is that of the deep part's matrix products; weights, optimizer state and scores are always float32. `device: auto`
-    takes a CUDA device where there is one. The sums of squared gradients, which make the optimizers' steps small, halve in
-    `half_life_days` from span to span, but no sooner than `half_life_rows` new rows (docs/adr/0007-forgetting.md); None: never.
-    The first release of a chain learns its rows in `bootstrap_passes` passes, every later one in one.
+    `negative_rate` is the share of the negatives that are learnt, beside all positives; scores stay calibrated for all rows.
+    `precision` is that of the deep part's matrix products; weights, optimizer state and scores are always float32. With
+    `device` auto a CUDA device is taken where there is one. The sums of squared gradients, which make the optimizers' steps
+    small, halve in `half_life_days` from span to span, but no sooner than `half_life_rows` new rows
+    (docs/adr/0007-forgetting.md); None: never. The first release of a chain learns its rows in `bootstrap_passes` passes,
+    every later one in one.
     """
 
     batch_size: int = Field(default=256, ge=1)
@@ -146,7 +165,11 @@ class Training(Section):
 
 
 class Pending(Section):
-    """What becomes of spans that no promoted release has learnt (fifth law)."""
+    """What becomes of spans that no promoted release has learnt (fifth law).
+
+    rule: the next candidate learns them, too, or nobody does. max_spans: at most so many at once, the oldest first. attempts:
+    a span whose candidates were rejected so often is set aside for a person.
+    """
 
     rule: Literal["carry", "drop"] = "carry"
     max_spans: int = Field(default=7, ge=0)
@@ -154,7 +177,12 @@ class Pending(Section):
 
 
 class Gate(Section):
-    """When a candidate may replace the champion. Losses are log loss per row; `margin` is how much worse counts as equal."""
+    """When a candidate may replace the champion. Losses are log loss per row; `margin` is how much worse counts as equal.
+
+    confidence: of the interval of their difference, over users. min_users: with fewer held-out users nothing is shown.
+    undecided: what becomes of a candidate when nothing is shown. auc_at_least, ne_at_most, calibration: what a candidate must
+    reach by itself; normalised entropy, and the sum of scores over that of positives, which is ideally 1.
+    """
 
     margin: float = Field(gt=0)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
@@ -166,6 +194,11 @@ class Gate(Section):
 
 
 class DryRun(Section):
+    """A process of its own loads the candidate as a server would, and has to give the trainer's scores again.
+
+    rows: how many it scores. max_score_error: how far a score may be off. timeout: how long it may take.
+    """
+
     rows: int = Field(default=256, ge=1)
     max_score_error: float = Field(default=1e-6, ge=0)
     timeout: timedelta = timedelta(minutes=5)
@@ -196,10 +229,13 @@ class Retention(Section):
 
 
 class Contract(Section):
-    """See the module. `user`, `item`, `time` and `title` name columns; `item` and `title` are needed for ranking only.
+    """What the data mean, and how this chain trains, judges and settles them.
 
-    key: columns that together name an example, which is there once. label_delay: how many days a label takes to be true; span d
-    is run at d + label_delay, with the labels of then.
+    name: what the chain is called. user: column that tells users apart; whole users are held out. time: column that says when
+    a row happened, on its span's day (UTC). item, title: columns that tell items apart and name them, for ranking only.
+    columns: all that are delivered, by name. crosses: pairs of columns that the wide part remembers. version: of this form of
+    a contract. key: columns that together name an example, which is there once. label_delay: how many days a label takes to
+    be true; span d is run at d + label_delay, with the labels of then.
     """
 
     version: Literal[1] = 1

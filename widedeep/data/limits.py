@@ -19,7 +19,7 @@ class Section(BaseModel):
 
 
 class Skew(Section):
-    """A feature that is delivered twice: as it is computed for training, and as it was logged when it served.
+    """A feature that is delivered twice, as the columns `of`: as computed for training, and as it was logged when it served.
 
     Two numbers are equal up to `tolerance`; anything else if it is the same. More than `share` of unequal rows is too many.
     """
@@ -32,9 +32,10 @@ class Skew(Section):
 class Checks(Section):
     """Limits of a whole span; beyond them it is quarantined. `max_null_share` is for nullable columns; others have no null.
 
-    Rows that break a rule of their own are taken out one by one, each with its reason, as long as they are no more than
-    `tolerance` of the span. `duplicates`: the share of rows that may equal an earlier one. `clock_skew`: how far outside its span
-    a row's time may lie and still count as inside.
+    `rows`: how many a span may have. `label_rate`: which share of them may be positive. `skew`: features that are delivered
+    twice. Rows that break a rule of their own are taken out one by one, each with its reason, as long as they are no more
+    than `tolerance` of the span. `duplicates`: the share of rows that may equal an earlier one. `clock_skew`: how far outside
+    its span a row's time may lie and still count as inside.
     """
 
     rows: tuple[int, int] = (1, 100_000_000)
@@ -61,8 +62,8 @@ class Drift(Section):
 class Drastic(Section):
     """Beyond these nothing is learnt before a person has looked: the span is held, later days go on without it. None: never.
 
-    drift: an effect size. label_rate, volume: ratios to those of the reference. patience: how long the question stands; then the
-    answer is no.
+    drift: an effect size. label_rate, volume: ratios to those of the reference. patience: how long the question stands; then
+    the answer is no.
     """
 
     drift: float | None = Field(default=0.5, gt=0, le=1)
@@ -74,9 +75,9 @@ class Drastic(Section):
 class Late(Section):
     """Rows that are delivered with a later span than that of their time, at most `days` later; older ones are rejected.
 
-    reject: they go to quarantine. keep: they are learnt with the span that they arrive in. re-version: they make a new version of
-    their own day. `requeued`: what becomes of repaired rows of a span that was learnt without them: they are learnt with the next
-    span, or the lane is replayed from their day on.
+    `rows` says what becomes of them: reject takes them to quarantine, keep learns them with the span that they arrive in,
+    re-version makes a new version of their own day. `requeued` says what becomes of repaired rows of a span that was learnt
+    without them: they are learnt with the next span, or the lane is replayed from their day on.
     """
 
     rows: Literal["reject", "keep", "re-version"] = "reject"
@@ -87,8 +88,9 @@ class Late(Section):
 class Delivery(Section):
     """Where a span's files arrive, how one knows that all are there, and how long a run waits for that after the span has ended.
 
-    A key below the store, or `file:///folder/{span}/`. Complete is what has the `marker` file; has all files of the `manifest`, a
-    JSON file `{"files": [{"name": ..., "rows": ...}]}`; and has been `quiet` for that long. What is not set is not asked for.
+    `prefix` is a key below the store, or `file:///folder/{span}/`. Complete is what has the `marker` file; has all files of
+    the `manifest`, a JSON file `{"files": [{"name": ..., "rows": ...}]}`; and has been `quiet` for that long. What is not set
+    is not asked for. After the `deadline`, counted from the span's end, a run says "no data".
     """
 
     prefix: str = "landing/{span}/"
