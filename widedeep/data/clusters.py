@@ -78,4 +78,4 @@ def spread_of_ranks(cells: Int64s, users: Int64s, count: int, number: int) -> fl
     totals = np.bincount(users * number + cells, minlength=count * number).reshape(count, number).astype(np.float64)
     rows = totals.sum()
     apart = np.cumsum(totals - totals.sum(1, keepdims=True) * (totals.sum(0) / rows), axis=1)
-    return 4 * float((apart**2).sum(0).max()) * count / (count - 1) / rows
+    return float(4 * (apart**2).sum(0).max() * count / (count - 1) / rows)

@@ -1,7 +1,7 @@
 """How far a span lies from earlier ones, as effect sizes: numbers that don't grow with the number of rows.
 
-- Values: the Jensen-Shannon distance with logarithms to base 2 (Lin 1991; Endres and Schindelin 2003), 0 for equal shares and 1 for
-  disjoint ones; and the share of rows with a value that no earlier span knew.
+- Values: the Jensen-Shannon distance with logarithms to base 2 (Lin 1991; Endres and Schindelin 2003), 0 for equal shares and 1
+  for disjoint ones; and the share of rows with a value that no earlier span knew.
 - Numbers: the Kolmogorov-Smirnov distance, the largest difference of two cumulative shares.
 - Label rate: the difference in log odds. Volume: that of the logarithms.
 
@@ -10,15 +10,17 @@ Each comes with what its square is expected to be by chance alone, and the degre
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log, log2, sqrt
+from math import log, sqrt
 
 import numpy as np
 
 from widedeep.data.clusters import Float64s
-from widedeep.data.profiles import Profile, Ranks, Shares, bucket_counts, sample_at
+from widedeep.data.profiles import Profile
+from widedeep.data.ranks import Ranks
+from widedeep.data.shares import Shares, bucket_counts, sample_at
 
-# The square of the supremum of a Brownian bridge has the mean π²/12, and from a tail of .01 down to 1e-5 it is, within 5 %, like that
-# times chi-square with 4 degrees of freedom over 4 (Kolmogorov 1933; there P(D > x) is 2 exp(-2 x²)).
+# The square of the supremum of a Brownian bridge has the mean π²/12, and from a tail of .01 down to 1e-5 it is, within 5 %, like
+# that times chi-square with 4 degrees of freedom over 4 (Kolmogorov 1933; there P(D > x) is 2 exp(-2 x²)).
 BRIDGE_SQUARED, BRIDGE_FREEDOM = np.pi**2 / 12, 4.0
 JENSEN_SHANNON = 1 / (8 * log(2))  # of Σ (difference of shares)² / share, to leading order, in bits
 
@@ -105,11 +107,10 @@ def counts(one: Shares, others: Sequence[Shares]) -> tuple[Float64s, Float64s]:
 
 def jensen_shannon(one: Float64s, other: Float64s) -> float:
     """The divergence in bits, which the distance is the root of, between two arrays of counts."""
-    p, q = one / one.sum(), other / other.sum()
-    middle = (p + q) / 2
-    return max(
-        0.0, sum(x * log2(x / m) for share in (p, q) for x, m in zip(share.tolist(), middle.tolist(), strict=True) if x) / 2
-    )
+    shares = [one / one.sum(), other / other.sum()]
+    middle = (shares[0] + shares[1]) / 2
+    terms = [np.sum(share[share > 0] * np.log2(share[share > 0] / middle[share > 0])) for share in shares]
+    return max(0.0, float(np.sum(terms)) / 2)
 
 
 def cumulated(one: Ranks, others: Sequence[Ranks]) -> tuple[Float64s, Float64s, Float64s]:

@@ -1,107 +1,110 @@
-"""How far a span's columns have moved from an earlier span's, as effect sizes: numbers that don't grow with the number of rows.
+"""Whether a span is like those that the champion has learnt: each watched column, the label rate and the volume, by a limit each.
 
-The effect size is the Jensen-Shannon distance with logarithms to base 2 (Lin 1991; Endres and Schindelin 2003): 0 for equal
-shares, 1 for disjoint ones. A profile keeps what the comparison needs and no row.
+Drift alone warns. What lies past the contract's drastic limit, and is more than chance and past spans account for, asks for a
+person. Of all clean days no more than `drift.false_alarms` warn: each measure gets its part of that (Bonferroni).
 """
 
-from datetime import date
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from widedeep.artifacts import Value
+from widedeep.data.calibration import ENOUGH, by_chance, calibrated
 from widedeep.data.contract import Contract
-from widedeep.data.tables import is_list
+from widedeep.data.distances import Distance
+from widedeep.data.measures import Measure, measures
+from widedeep.data.profiles import Profile
 
-KEPT_VALUES = 50  # the shares of a column's 50 most frequent values; the rest count together
-DECILES = np.linspace(0.1, 0.9, 9)
-REST, NULL = "(other values)", "(null)"
-
-
-class Shares(Value):
-    """Shares of a column's values, or of the ranges that `edges` cut a number's line into; they add up to 1."""
-
-    shares: dict[str, float]
-    edges: tuple[float, ...] | None = None
+SAME_WEEKDAY = 2  # from so many spans on, those of the same weekday are the reference; before, all are
 
 
-class Profile(Value):
-    """A span in small: rows, share of positive labels, and the shares of the columns that have a drift limit."""
+@dataclass(frozen=True)
+class Move:
+    """How far one thing has moved. `column` may be "label rate" or "rows"; `drastic` is None where nothing stops the span.
 
-    span: date
-    rows: int
-    label_rate: float | None
-    columns: dict[str, Shares]
+    `sentence`: what moved, by how much, from what to what, what was wanted.
+    """
 
-
-def profile_columns(table: pa.Table, contract: Contract) -> dict[str, Shares]:
-    """Shares of the columns that have a drift limit, each with boundaries of its own."""
-    return {name: _shares(table[name], None) for name in _watched(table, contract)}
-
-
-def drifts(table: pa.Table, contract: Contract, baseline: Profile) -> dict[str, float]:
-    """Effect size of each watched column that the baseline knows, over the baseline's values and ranges."""
-    known = {name: baseline.columns[name] for name in _watched(table, contract) if name in baseline.columns}
-    return {name: distance(_shares(table[name], before).shares, before.shares) for name, before in known.items()}
+    column: str
+    measure: str
+    effect: float
+    limit: float
+    drastic: float | None
+    level: Literal["none", "warning", "drastic"]
+    sentence: str
 
 
-def distance(one: dict[str, float], other: dict[str, float]) -> float:
-    """Jensen-Shannon distance in [0, 1] of two distributions over named values."""
-    values = sorted(one.keys() | other.keys())
-    p, q = (np.array([shares.get(value, 0.0) for value in values]) for shares in (one, other))
-    return float(np.sqrt(max(0.0, (_divergence(p, (p + q) / 2) + _divergence(q, (p + q) / 2)) / 2)))
-
-
-def largest_move(table: pa.Table, name: str, baseline: Profile) -> tuple[str, float, float]:
-    """(value, share before, share now) of the value or range whose share moved most since the baseline."""
-    before = baseline.columns[name]
-    now = _shares(table[name], before).shares
-    value = max(sorted(now.keys() | before.shares.keys()), key=lambda v: abs(now.get(v, 0.0) - before.shares.get(v, 0.0)))
-    return value, before.shares.get(value, 0.0), now.get(value, 0.0)
-
-
-def _watched(table: pa.Table, contract: Contract) -> list[str]:
-    return [name for name, spec in contract.columns.items() if spec.drift_limit and name in table.column_names and table.num_rows]
-
-
-def _shares(column: pa.ChunkedArray, like: Shares | None) -> Shares:
-    values = pc.list_flatten(column) if is_list(column.type) else column
-    if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
-        return _shares_of_numbers(values, like.edges if like else None)
-    return _shares_of_values(values, like)
-
-
-def _shares_of_numbers(values: pa.ChunkedArray, edges: tuple[float, ...] | None) -> Shares:
-    numbers = values.drop_null().cast(pa.float64(), safe=False).to_numpy()
-    cuts = (
-        np.unique(np.quantile(numbers, DECILES, method="inverted_cdf"))
-        if edges is None and len(numbers)
-        else np.array(edges or ())
-    )
-    counts = np.bincount(np.searchsorted(cuts, numbers), minlength=len(cuts) + 1)
-    bounds = [f"{cut:g}" for cut in cuts]
-    names = [f"{low} to {high}" for low, high in zip(["lowest", *bounds], [*bounds, "highest"], strict=True)]
-    return Shares(
-        shares=_normalised(dict(zip(names, counts.tolist(), strict=True)), values.null_count), edges=tuple(cuts.tolist())
+def moves(profile: Profile, past: Sequence[Profile], contract: Contract) -> tuple[Move, ...]:
+    """Everything that can be measured against the past spans of `drift.look_back` days; older ones too show what is usual."""
+    past = [p for p in past if p.span < profile.span and p.rows]
+    weekly = len(_reference(profile, past, contract, weekly=True)) >= SAME_WEEKDAY
+    reference = _reference(profile, past, contract, weekly=weekly)
+    if not reference or not profile.rows:
+        return ()
+    pairs = [(p, others) for p in past if (others := _reference(p, past, contract, weekly=weekly))]
+    found = [(m, now, _usual(m, pairs)) for m in measures(contract, profile) if (now := m.between(profile, reference))]
+    known = [(m, now, usual) for m, now, usual in found if len(usual) >= ENOUGH or _by_allowance(m, usual, profile, reference)]
+    return tuple(
+        _move(m, contract, profile, reference, now, _limit(m, contract, now, usual, contract.drift.false_alarms / len(known)))
+        for m, now, usual in known
     )
 
 
-def _shares_of_values(values: pa.ChunkedArray, like: Shares | None) -> Shares:
-    counted = values.drop_null().cast(pa.string()).value_counts()
-    counts = dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
-    kept = like.shares.keys() if like else set(sorted(counts, key=lambda value: (-counts[value], value))[:KEPT_VALUES])
-    named = {value: count for value, count in counts.items() if value in kept}
-    return Shares(shares=_normalised(named | {REST: sum(counts.values()) - sum(named.values())}, values.null_count))
+def _reference(profile: Profile, past: Sequence[Profile], contract: Contract, *, weekly: bool) -> list[Profile]:
+    """The spans before it that are near enough, of its weekday if `weekly`."""
+    oldest = profile.span - timedelta(days=contract.drift.look_back)
+    return [p for p in past if oldest <= p.span < profile.span and (not weekly or p.span.weekday() == profile.span.weekday())]
 
 
-def _normalised(counts: dict[str, int], nulls: int) -> dict[str, float]:
-    whole = counts | {NULL: nulls}
-    total = sum(whole.values()) or 1
-    return {value: round(count / total, 6) for value, count in sorted(whole.items()) if count}
+def _usual(measure: Measure, pairs: Sequence[tuple[Profile, list[Profile]]]) -> list[Distance]:
+    """How far each past span was from its own reference."""
+    return [distance for one, others in pairs if (distance := measure.between(one, others))]
 
 
-def _divergence(p: np.ndarray, middle: np.ndarray) -> float:
-    """Kullback-Leibler divergence in bits; 0 log 0 is 0."""
-    some = p > 0
-    return float(np.sum(p[some] * np.log2(p[some] / middle[some])))
+def _by_allowance(measure: Measure, usual: list[Distance], profile: Profile, reference: list[Profile]) -> bool:
+    """Not of a column that has one value a span, such as a weekday, until a past span shows that it is another one each time."""
+    single = all(measure.subject in p.constant for p in (profile, *reference))
+    return measure.allowance is not None and (bool(usual) or not single)
+
+
+def _limit(measure: Measure, contract: Contract, now: Distance, usual: list[Distance], false_alarms: float) -> tuple[float, str]:
+    """The limit, and where it comes from."""
+    explicit, smallest = measure.explicit(contract), contract.drift.smallest
+    if explicit is not None:
+        return explicit, "the contract's drift_limit"
+    farthest = max((d.effect for d in usual), default=0.0)
+    if len(usual) >= ENOUGH:
+        limit, why = (
+            calibrated(now, usual, false_alarms, measure.largest),
+            f"{len(usual)} past spans moved by at most {farthest:.3f}",
+        )
+    else:
+        limit = max(by_chance(now, false_alarms) + (measure.allowance or 0.0), farthest)
+        why = f"chance and an allowance of {measure.allowance:g}, as only {len(usual)} past spans show what is usual"
+    return (smallest, "less is never told: drift.smallest") if limit < smallest else (limit, why)
+
+
+def _move(
+    measure: Measure, contract: Contract, profile: Profile, reference: list[Profile], now: Distance, limit: tuple[float, str]
+) -> Move:
+    drastic, (wanted, why) = measure.drastic(contract, profile, reference), limit
+    held = drastic is not None and now.effect > max(drastic, wanted)
+    person = f"; beyond {drastic:.3f} a person decides" if held else ""
+    said = (
+        f"{measure.title}: drifted by {now.effect:.3f} ({measure.name}) since {_told(reference)}, "
+        f"wanted at most {wanted:.3f} ({why}); {measure.moved(profile, reference)}{person}"
+    )
+    return Move(
+        column=measure.subject,
+        measure=measure.name,
+        effect=now.effect,
+        limit=wanted,
+        drastic=drastic,
+        level="drastic" if held else "warning" if now.effect > wanted else "none",
+        sentence=said,
+    )
+
+
+def _told(reference: Sequence[Profile]) -> str:
+    first, last = reference[0].span, reference[-1].span
+    return f"span {first}" if first == last else f"{len(reference)} spans from {first} to {last}"

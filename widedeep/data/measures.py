@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import log
+from math import inf, log
 from typing import Generic, Protocol, TypeVar
 
 from widedeep.data import moved
@@ -17,7 +17,9 @@ from widedeep.data.distances import (
     unknown,
     usual_rows,
 )
-from widedeep.data.profiles import Profile, Ranks, Shares
+from widedeep.data.profiles import Profile
+from widedeep.data.ranks import Ranks
+from widedeep.data.shares import Shares
 
 C = TypeVar("C", Shares, Ranks)
 Others = Sequence[Profile]
@@ -26,7 +28,7 @@ LABEL_RATE, ROWS = "label rate", "rows"
 
 class Measure(Protocol):
     """`subject` is a column, "label rate" or "rows". `allowance` is what may be beyond chance while too few past spans show what
-    is usual; None: nothing is told then.
+    is usual; None: nothing is told then. `largest`: no effect is larger.
 
     between: None where there is nothing to compare. moved: what moved most, from what to what. explicit: the contract's own
     limit. drastic: the effect from which on the contract wants a person to look.
@@ -40,6 +42,8 @@ class Measure(Protocol):
     def name(self) -> str: ...
     @property
     def allowance(self) -> float | None: ...
+    @property
+    def largest(self) -> float: ...
     def between(self, one: Profile, others: Others) -> Distance | None: ...
     def moved(self, one: Profile, others: Others) -> str: ...
     def explicit(self, contract: Contract) -> float | None: ...
@@ -47,7 +51,7 @@ class Measure(Protocol):
 
 
 def measures(contract: Contract, profile: Profile) -> Iterator[Measure]:
-    """All that the profile has. After one span nearly all values may be new, so these are told of once it is known what is usual."""
+    """All that the profile has. After one span nearly all values may be new: these are told of once it is known what is usual."""
     for name, column in profile.columns.items():
         if isinstance(column, Ranks):
             yield OfColumn(name, "Kolmogorov-Smirnov distance", 0.2, Ranks, between_ranks, moved.ranks)
@@ -70,6 +74,7 @@ class OfColumn(Generic[C]):
     kind: type[C]
     distance: Callable[[C, Sequence[C]], Distance]
     told: Callable[[C, Sequence[C]], str]
+    largest: float = 1.0
 
     def between(self, one: Profile, others: Others) -> Distance | None:
         column, before = self._columns([one]), self._columns(others)
@@ -100,6 +105,7 @@ class OfLabel:
     name: str = "log odds ratio"
     title: str = LABEL_RATE
     allowance: float | None = 0.7  # twice the odds
+    largest: float = inf
 
     def between(self, one: Profile, others: Others) -> Distance | None:
         labelled = [o for o in others if o.labelled]
@@ -128,6 +134,7 @@ class OfVolume:
     name: str = "log ratio"
     title: str = ROWS
     allowance: float | None = 1.1  # a third of the rows, or three times as many
+    largest: float = inf
 
     def between(self, one: Profile, others: Others) -> Distance | None:
         return between_volumes(one, others)

@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from widedeep.data.clusters import Float64s, hashes
 from widedeep.data.distances import cumulated, known_values
-from widedeep.data.profiles import Counts, Ranks, Shares, short_hashes
+from widedeep.data.ranks import Ranks
+from widedeep.data.shares import Counts, Shares, short_hashes
 
 NULL, EMPTY = "(null)", "(empty list)"
 

@@ -1,0 +1,67 @@
+"""What a span's drift is measured against: profiles of the earlier spans that the champion, as of that day, has learnt.
+
+A profile is evidence, made when its span was validated. One that is missing, or of a form that is no longer read, makes less
+history and stops nothing.
+"""
+
+import logging
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from widedeep.artifacts import Snapshot, Validation
+from widedeep.errors import IntegrityError
+from widedeep.publishing import lanes, layout, releases
+from widedeep.publishing.pointer import withdrawn
+from widedeep.steps.workplace import Workplace
+
+if TYPE_CHECKING:
+    from widedeep.data.profiles import Profile
+
+log = logging.getLogger(__name__)
+
+PROFILE = "profile.json"
+
+
+def past_profiles(place: Workplace, lane: str, span: date) -> list["Profile"]:
+    """In span order, of twice the days that the contract looks back: the older half shows how far the younger had moved.
+
+    Of a span to which rows were added later it is that of the version with most rows.
+    """
+    oldest = span - timedelta(days=2 * place.contract.drift.look_back)
+    learnt = [s for s in _learnt(place, lane, span) if s.span >= oldest]
+    largest = {s.span: s for s in sorted(learnt, key=lambda s: s.rows)}
+    return [profile for _, snapshot in sorted(largest.items()) if (profile := _profile(place, snapshot))]
+
+
+def _learnt(place: Workplace, lane: str, span: date) -> list[Snapshot]:
+    """The versions of earlier spans whose training rows the parent as of the day, or an ancestor of it, has learnt."""
+    history = lanes.history(place.store, lane, span)
+    parent = lanes.parent_as_of(history, span, withdrawn(place.store, lane))
+    seen = releases.load_manifest(place.store, parent, published=True).seen() if parent else frozenset()
+    return [o.snapshot for o in history if o.snapshot and o.span < span and (o.span, o.snapshot.digest, "train") in seen]
+
+
+def _profile(place: Workplace, snapshot: Snapshot) -> "Profile | None":
+    from widedeep.data.profiles import Profile
+
+    for findings in _findings(place, snapshot):
+        key = layout.beside(findings, PROFILE)
+        blob = place.store.get(key)
+        try:
+            if blob:
+                return Profile.from_bytes(blob.data, f"{place.store.url}/{key}")
+        except IntegrityError as error:
+            log.info("%s: left out of what drift is measured against: %s", snapshot.span, error)
+    return None
+
+
+def _findings(place: Workplace, snapshot: Snapshot) -> Iterator[str]:
+    """Keys of the findings on a version: by the contract as it is, by earlier ones, and where it is what was left of another."""
+    own = layout.validation(snapshot, place.contract.checks_digest)
+    yield own
+    for key in place.store.keys(layout.validations(snapshot.span)):
+        blob = place.store.get(key) if key != own and layout.is_findings(key) else None
+        found = Validation.from_bytes(blob.data, f"{place.store.url}/{key}") if blob else None
+        if found and snapshot.digest in {s.digest for s in (found.snapshot, found.clean) if s}:
+            yield key
