@@ -53,7 +53,7 @@ def unknown(one: Shares, others: Sequence[Shares]) -> Distance:
     values = sample_at(one, level)
     rows = np.array([*values.values()], np.float64)
     missed = sum(count for value, count in values.items() if value not in known) / max(1.0, rows.sum())
-    return Distance(missed, missed * (1 - missed) * float((rows**2).sum()) / max(1.0, rows.sum()) ** 2)
+    return Distance(float(missed), missed * (1 - missed) * float((rows**2).sum()) / max(1.0, rows.sum()) ** 2)
 
 
 def known_values(one: Shares, others: Sequence[Shares]) -> tuple[int, set[str]]:
