@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import re
 from datetime import UTC, date, datetime
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from pyarrow import csv
 
 from tests.contracts.shop import shop_span
-from widedeep.data import sources
+from widedeep.data import decoding
 from widedeep.data.contract import load_contract
 from widedeep.data.sources import Unreadable, conform, read_delivery
 from widedeep.data.tables import content_digest, parquet_bytes
@@ -99,7 +100,9 @@ def test_an_empty_delivery_is_a_finding():
 def test_a_small_file_that_unpacks_to_a_huge_one_is_refused():
     bomb = gzip.compress(b"a\n" + b"0\n" * 1_000_000)
     assert len(bomb) < 10_000
-    assert "unpacks to more than 100,000 bytes" in _damage(("a.csv.gz", bomb), max_decoded_bytes=100_000)
+    assert "unpacks to too much, wanted at most 100,000 bytes in all files" in _damage(
+        ("a.csv.gz", bomb), max_decoded_bytes=100_000
+    )
 
 
 def test_a_parquet_file_that_claims_too_much_is_refused_before_it_is_read():
@@ -128,13 +131,17 @@ def test_nested_columns_are_named():
 )
 def test_a_type_that_no_snapshot_holds_is_named(column, monkeypatch):
     for rows in (0, 2):
-        monkeypatch.setattr(sources, "_parquet", lambda _data, _limit, n=rows: pa.table({"a": [1, 2], "odd": column}).slice(0, n))
+        odd = pa.table({"a": [1, 2], "odd": column}).slice(0, rows)
+        monkeypatch.setattr(decoding, "_parquet", lambda *_, odd=odd: (odd.schema, odd.to_batches()))
         assert f"column 'odd' has type {column.type}, wanted text, numbers" in _damage(("a.parquet", b""))
 
 
 def test_files_that_do_not_go_together_are_named():
     one, two = (parquet_bytes(pa.table({"a": values})) for values in ([1], [["x"]]))
-    assert "a.parquet, b.parquet: their columns don't go together" in _damage(("a.parquet", one), ("b.parquet", two))
+    damage = _damage(("a.parquet", one), ("b.parquet", two))
+    assert damage == (
+        "column 'a': int64 in file a.parquet, list<item: string> in file b.parquet; wanted types that go together in each"
+    )
 
 
 def test_codes_in_csv_keep_their_leading_zeros():
@@ -202,3 +209,49 @@ def test_a_list_in_csv_is_a_json_array(contract):
 
 def test_columns_that_the_contract_does_not_know_stay(contract):
     assert conform(pa.table({"extra": [1]}), contract).to_pylist() == [{"extra": 1}]
+
+
+@pytest.mark.parametrize("name", ["a\nb.csv", "\udcff.csv", "\u202efdp.csv", "../../etc/passwd\x1b[2J", "/etc/passwd\r"])
+def test_an_odd_name_is_told_in_a_line_that_any_log_and_any_store_can_hold(name):
+    damage = _damage((name, b""))
+    assert damage.isprintable()
+    assert damage.encode()
+
+
+def test_what_a_decoder_quotes_of_a_file_can_not_break_a_line_of_a_log():
+    assert _damage(("a.csv", b"a,b\n1,2\n\x1b[2J\x0b,2,3\n")).isprintable()
+
+
+def test_a_file_with_other_rows_than_the_manifest_says_is_named_with_both_numbers(contract):
+    types = {name: column.type for name, column in contract.columns.items()}
+    files = [("a.parquet", FORMS["a.parquet"]), ("b.csv", FORMS["a.csv"])]
+    assert read_delivery(files, rows={"a.parquet": 60, "b.csv": 60}, types=types).num_rows == 120
+    answer = read_delivery(files, rows={"a.parquet": 60, "b.csv": 1_061}, types=types)
+    (finding,) = answer.findings
+    assert finding.message == "file b.csv: has 60 rows, the manifest says 1,061. Deliver the whole file again"
+
+
+def test_the_rows_of_all_files_together_are_no_larger_than_a_span_may_be():
+    files = [(f"{i}.csv", b"a\n" + b"0123456789\n" * 2_000) for i in range(3)]
+    assert isinstance(read_delivery(files, max_decoded_bytes=200_000), pa.Table)
+    assert _damage(*files, max_decoded_bytes=100_000).startswith("file 2.csv: unpacks to too much, wanted at most 100,000 bytes")
+
+
+def test_a_delivery_is_read_the_same_whatever_the_size_of_a_block(monkeypatch):
+    whole = {name: content_digest(read_delivery([(name, data)])) for name, data in FORMS.items()}
+    monkeypatch.setattr(decoding, "BLOCK_BYTES", 1_000)
+    monkeypatch.setattr(decoding, "BATCH_ROWS", 7)
+    assert {name: content_digest(read_delivery([(name, data)])) for name, data in FORMS.items()} == whole
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_a_quoted_value_may_have_line_ends(end):
+    text = b"a,b" + end + b'1,"x' + end + b'y ""z"""' + end + end + b'2,5" pipe' + end
+    assert read_delivery([("a.csv", text)])["b"].to_pylist() == [f'x{end.decode()}y "z"', '5" pipe']
+
+
+@given(st.integers(0, 11), st.integers(2, 30))
+def test_a_quote_that_is_left_open_is_never_taken_for_part_of_a_value(row, rows):
+    lines = [f'{i},"name {i}",x' if i % 3 else f"{i},plain,x" for i in range(rows)]
+    lines[row % rows] = f'{row},"open,x'
+    assert re.search("is a quote left open|CSV parse error", _damage(("a.csv", "\n".join(["id,name,end", *lines, ""]).encode())))

@@ -22,16 +22,19 @@ TYPES = {
 def conform(table: pa.Table, contract: Contract) -> pa.Table:
     """The same rows and columns. Columns that the contract does not know stay as they are."""
     plain = {name: plain_column(table.column(name)) for name in table.column_names}
-    known = {name: _conformed(plain[name], contract.columns[name].type) for name in plain if name in contract.columns}
+    known = {name: conformed(plain[name], contract.columns[name].type) for name in plain if name in contract.columns}
     return pa.table(plain | known)
 
 
-def _conformed(column: pa.Array, wanted: str) -> pa.Array:
+def conformed(column: pa.Array, wanted: str) -> pa.Array:
+    """The column as the type that the contract wants, or as it came."""
     if column.null_count == len(column):
         return pa.nulls(len(column), TYPES[wanted])
     try:
         converted = CONVERSIONS[wanted](column)
-    except (pa.ArrowException, ValueError):
+    except MemoryError:  # also Arrow's: a column must not keep its type for want of memory
+        raise
+    except (pa.ArrowException, ValueError, RecursionError):  # of JSON in text that is nested thousands deep
         return column
     return converted if converted.type == TYPES[wanted] else column
 

@@ -1,28 +1,24 @@
 """Delivered files become one table, or a value that names the file and its damage. What is delivered never crashes a run.
 
-Nothing is decoded beyond `MAX_DECODED_BYTES`, whatever a file claims or unpacks to.
+Nothing is decoded beyond `MAX_DECODED_BYTES`, whatever a file claims or unpacks to. A crash of the decoder itself is met by
+running it in a process of its own (`widedeep.data.apart`).
 """
 
-import gzip
-import io
-import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
-from pyarrow import csv, json
 
 from widedeep.artifacts import Finding
 from widedeep.data.conform import conform
-from widedeep.data.tables import content_digest
+from widedeep.data.decoding import DAMAGE, Content, TooLargeError, decode, size_of
+from widedeep.data.merging import DisagreementError, merged
 
-__all__ = ["MAX_DECODED_BYTES", "TooLargeError", "Unreadable", "conform", "read_delivery"]
+__all__ = ["MAX_DECODED_BYTES", "TooLargeError", "Unreadable", "conform", "read_delivery", "shown", "unreadable"]
 
 MAX_DECODED_BYTES = 4 * 2**30  # all files of a span together; a span is held in memory once while it is read
-READABLE = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz")  # in small letters; names may use others
-DAMAGE = (pa.ArrowException, OSError, EOFError, ValueError, zlib.error)
+LESS = ": deliver less, or in more spans"
+SAID_CHARS = 300  # of what a decoder complains of: it quotes the file
 
 
 @dataclass(frozen=True)
@@ -32,104 +28,66 @@ class Unreadable:
     findings: tuple[Finding, ...]
 
 
-class TooLargeError(ValueError):
-    """The file would take more memory than a span may."""
+def unreadable(*messages: str) -> Unreadable:
+    """What is wrong with a delivery, in words."""
+    return Unreadable(tuple(Finding(check="delivery", severity="critical", message=message) for message in messages))
 
 
-def read_delivery(files: Sequence[tuple[str, bytes | Path]], max_decoded_bytes: int = MAX_DECODED_BYTES) -> pa.Table | Unreadable:
+def shown(name: str) -> str:
+    """A file's name or other text of a source, as it may stand in a line of a log: nothing unprintable, no line's end."""
+    return name if name.isprintable() else ascii(name)
+
+
+def nobody_watches(name: str) -> None:
+    """Default for `read_delivery`'s `on_file`."""
+
+
+def read_delivery(
+    files: Sequence[tuple[str, Content]],
+    max_decoded_bytes: int = MAX_DECODED_BYTES,
+    *,
+    types: Mapping[str, str] | None = None,
+    rows: Mapping[str, int] | None = None,
+    on_file: Callable[[str], None] = nobody_watches,
+) -> pa.Table | Unreadable:
     """Decode Parquet, CSV and JSON Lines (the latter two may be gzipped) by the end of each file's name, into one table.
 
-    Columns that only some files have are null in the others' rows. CSV columns are text: `conform` gives them types.
+    types: those that the contract wants; without it, CSV columns stay text. rows: how many a file must have, where that is told.
+    on_file: hears each file's name before it is read.
     """
-    tables, damage = [], []
+    tables: list[tuple[str, pa.Table]] = []
+    damage, left_bytes = [], max_decoded_bytes
     for name, content in files:
+        on_file(name)
         try:
-            tables.append(_decode(name, content if isinstance(content, bytes) else content.read_bytes(), max_decoded_bytes))
+            table = decode(name, content, left_bytes)
+        except TooLargeError as error:
+            damage.append(f"file {shown(name)}: {error}, wanted at most {max_decoded_bytes:,} bytes in all files of a span{LESS}")
         except DAMAGE as error:
-            damage.append(_finding(f"file {name}: {_one_line(error)}"))
-    whole = _together(tables, [name for name, _ in files], max_decoded_bytes) if tables and not damage else None
-    if whole is None:
-        return Unreadable(tuple(damage) or (_finding("nothing was delivered, wanted at least one file"),))
-    return whole
-
-
-def _together(tables: list[pa.Table], names: list[str], max_decoded_bytes: int) -> pa.Table | Unreadable:
-    if (size := sum(table.nbytes for table in tables)) > max_decoded_bytes:
-        return Unreadable((_finding(f"files {', '.join(names)}: {size:,} bytes together, wanted at most {max_decoded_bytes:,}"),))
+            damage.append(f"file {shown(name)}: {_one_line(error)}")
+        else:
+            left_bytes -= size_of(table)
+            damage.extend(_miscounted(name, table, rows or {}))
+            tables.append((name, table))
+    if damage or not tables:
+        return unreadable(*(damage or ["nothing was delivered, wanted at least one file"]))
     try:
-        return pa.concat_tables(tables, promote_options="permissive")
-    except pa.ArrowException as error:
-        return Unreadable((_finding(f"files {', '.join(names)}: their columns don't go together: {_one_line(error)}"),))
+        return merged([(shown(name), table) for name, table in tables], types or {})
+    except DisagreementError as problem:
+        return unreadable(*problem.args)
 
 
-def _decode(name: str, data: bytes, limit: int) -> pa.Table:
-    kind = next((suffix for suffix in READABLE if name.lower().endswith(suffix)), None)
-    if kind is None:
-        raise ValueError(f"unknown kind of file; readable are {', '.join(READABLE)}. Deliver it as one of them, or elsewhere")
-    if kind == ".parquet":
-        return _checked(_parquet(data, limit))
-    text = _unpacked(data, limit) if kind.endswith(".gz") else data
-    return _checked(_csv(text) if kind.startswith(".csv") else _json_lines(text))
-
-
-def _parquet(data: bytes, limit: int) -> pa.Table:
-    file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
-    groups = (file.metadata.row_group(i) for i in range(file.metadata.num_row_groups))
-    if (claimed := sum(group.total_byte_size for group in groups)) > limit:
-        raise TooLargeError(f"claims {claimed:,} bytes, wanted at most {limit:,}: deliver less, or in more spans")
-    return file.read(use_threads=False)
-
-
-def _csv(text: bytes) -> pa.Table:
-    """All columns as text: guessed types would take the leading zeros off a code. An empty field is null, a quoted one is not."""
-    with csv.open_csv(io.BytesIO(text), csv.ReadOptions(use_threads=False)) as head:
-        names = head.schema.names
-    convert = csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()),
-        strings_can_be_null=True,
-        quoted_strings_can_be_null=False,
-        null_values=[""],
-    )
-    return csv.read_csv(io.BytesIO(text), csv.ReadOptions(use_threads=False), convert_options=convert)
-
-
-def _json_lines(text: bytes) -> pa.Table:
-    return json.read_json(io.BytesIO(text), json.ReadOptions(use_threads=False))
-
-
-def _unpacked(data: bytes, limit: int) -> bytes:
-    with gzip.open(io.BytesIO(data)) as stream:
-        text = stream.read(limit + 1)
-    if len(text) > limit:
-        raise TooLargeError(f"unpacks to more than {limit:,} bytes: deliver less, or in more spans")
-    return text
-
-
-def _checked(table: pa.Table) -> pa.Table:
-    table.validate(full=True)
-    names = table.column_names
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"column {twice[0]!r} is there twice, wanted each name once")
-    for name in names:
-        _check_type(table.select([name]).slice(0, 1))
-    return table
-
-
-def _check_type(sample: pa.Table) -> None:
-    """Raise ValueError if a snapshot can't hold such a column: the one row of it in `sample` is tried."""
-    try:
-        content_digest(sample)
-    except (TypeError, pa.ArrowException) as error:
-        (field,) = sample.schema
-        raise ValueError(
-            f"column {field.name!r} has type {field.type}, wanted text, numbers, booleans, dates, times or lists of these: "
-            "flatten or convert it"
-        ) from error
-
-
-def _finding(message: str) -> Finding:
-    return Finding(check="delivery", severity="critical", message=message)
+def _miscounted(name: str, table: pa.Table, rows: Mapping[str, int]) -> list[str]:
+    if rows.get(name, table.num_rows) == table.num_rows:
+        return []
+    return [f"file {shown(name)}: has {table.num_rows:,} rows, the manifest says {rows[name]:,}. Deliver the whole file again"]
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    """What went wrong, without the bytes of the file that would break a line or a terminal."""
+    if isinstance(error, MemoryError):
+        return f"takes more memory than reading a span may ({shown(str(error))}){LESS}"
+    text = " ".join(str(error).split())
+    if "straddling object straddles" in text or "Empty CSV file or block" in text:
+        return "has a line of more than 16 MiB, wanted shorter ones; is a quote or a bracket left open?"
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:SAID_CHARS]) or type(error).__name__
