@@ -63,6 +63,7 @@ def test_a_large_file_goes_up_in_parts_and_comes_down_the_same(
     assert calls.count("UploadPart") == 3
     s3_store.download(ref, tmp_path / "down")
     assert (tmp_path / "down").read_bytes() == path.read_bytes()
+    assert s3_store.fetch(key, tmp_path / "fetched") == ref
     assert list(s3_store.unfinished("")) == []
 
 

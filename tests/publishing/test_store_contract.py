@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from threading import Barrier
 from typing import TypeVar
@@ -197,6 +198,21 @@ def test_a_file_goes_up_and_comes_down_the_same(store: ObjectStore, tmp_path: Pa
     assert ref == FileRef(name="file", size_bytes=len(data), sha256=sha256(data))
     store.download(ref, tmp_path / "down")
     assert (tmp_path / "down").read_bytes() == data
+    assert store.fetch("file", tmp_path / "fetched") == ref
+    assert (tmp_path / "fetched").read_bytes() == data
+
+
+def test_an_object_that_nobody_measured_is_fetched_with_its_size_and_digest(store: ObjectStore, tmp_path: Path) -> None:
+    for data in (b"", b"one"):
+        assert store.create(f"of {len(data)}", data)
+        ref = store.fetch(f"of {len(data)}", tmp_path / "down")
+        assert ref == FileRef(name=f"of {len(data)}", size_bytes=len(data), sha256=sha256(data))
+        assert (tmp_path / "down").read_bytes() == data
+
+
+def test_an_object_that_is_not_there_leaves_no_file(store: ObjectStore, tmp_path: Path) -> None:
+    assert store.fetch("gone", tmp_path / "down") is None
+    assert not list(tmp_path.iterdir())
 
 
 def test_uploading_the_same_again_changes_nothing_and_other_bytes_are_refused(store: ObjectStore, tmp_path: Path) -> None:
@@ -238,15 +254,17 @@ def test_a_full_disk_is_told_and_leaves_no_file(store: ObjectStore, tmp_path: Pa
     (tmp_path / "up").write_bytes(b"true")
     ref = store.upload("file", tmp_path / "up")
     monkeypatch.setattr(transfer, "NamedTemporaryFile", full_disk)
-    with pytest.raises(DiskFullError, match="Free some space"):
-        store.download(ref, tmp_path / "down")
+    for load in (partial(store.download, ref), partial(store.fetch, "file")):
+        with pytest.raises(DiskFullError, match="Free some space"):
+            load(tmp_path / "down")
     assert [path.name for path in tmp_path.iterdir()] == ["up"]
 
 
 def full_disk(**options: object) -> object:
     """A temporary file whose writes reach a device that has no space: the kernel's own ENOSPC."""
-    Path(str(options["dir"]), ".widedeep-full").symlink_to("/dev/full")
-    return Path(str(options["dir"]), ".widedeep-full").open("wb")
+    path = Path(str(options["dir"]), ".widedeep-full")
+    path.symlink_to("/dev/full")
+    return path.open("wb")
 
 
 def test_the_server_refuses_a_body_that_was_damaged_on_its_way(s3_store: S3Store) -> None:

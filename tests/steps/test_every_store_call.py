@@ -35,7 +35,7 @@ class RecordingStore(MemoryStore):
         self.calls = 0
 
     def __getattribute__(self, name: str):
-        if name in {"get", "create", "swap", "keys", "listed", "delete", "upload", "download"}:
+        if name in {"get", "create", "swap", "keys", "listed", "delete", "upload", "fetch", "download"}:
             self.calls += 1
         return super().__getattribute__(name)
 

@@ -9,15 +9,25 @@ from datetime import date
 from pathlib import PurePosixPath
 
 from widedeep.artifacts import Digest, FileRef, Snapshot
+from widedeep.errors import UsageError
 
 DIGEST_CHARS = 16
 """Hex digits of a digest in a key: 64 bits, as in a release id."""
 
-RELEASES, SNAPSHOTS, VALIDATIONS, LANES = "releases/", "snapshots/", "validation/", "lanes/"
+LOCAL = "file://"
+"""Deliveries whose prefix begins so arrive in a folder on this machine, and not in the store."""
+
+RELEASES, SNAPSHOTS, VALIDATIONS, QUARANTINES, LANES = "releases/", "snapshots/", "validation/", "quarantine/", "lanes/"
 
 
 def delivery(prefix: str, span: date) -> str:
-    """The folder where the span's files arrive; `prefix` is the contract's."""
+    """The folder in the store where the span's files arrive; `prefix` is the contract's.
+
+    Raises:
+        UsageError: they arrive elsewhere.
+    """
+    if prefix.startswith(LOCAL):
+        raise UsageError(f"contract: delivery.prefix is {prefix}, a folder; this delivers into the store. Use a key in it.")
     return f"{prefix.format(span=span).rstrip('/')}/"
 
 
@@ -37,6 +47,21 @@ def rows(span: date, digest: Digest, sha256: Digest) -> str:
 def validation(snapshot: Snapshot, checks_digest: Digest) -> str:
     """Findings of one set of checks on one snapshot; what else the checks left stands `beside` them."""
     return f"{VALIDATIONS}{snapshot.span}/{snapshot.digest[:DIGEST_CHARS]}-{checks_digest[:DIGEST_CHARS]}/findings.json"
+
+
+def bad_rows(snapshot: Snapshot, checks_digest: Digest, sha256: Digest) -> str:
+    """Rows that one set of checks took out of one snapshot; `sha256` covers the bytes of the Parquet file."""
+    of = f"{snapshot.digest[:DIGEST_CHARS]}-{checks_digest[:DIGEST_CHARS]}"
+    return f"{QUARANTINES}{snapshot.span}/{of}/{sha256[:DIGEST_CHARS]}.bad_rows.parquet"
+
+
+def validations(span: date) -> str:
+    """Everything that checks left on any version of the span, by any contract."""
+    return f"{VALIDATIONS}{span}/"
+
+
+def is_findings(key: str) -> bool:
+    return PurePosixPath(key).name == "findings.json"
 
 
 def unreadable(span: date, delivered: Digest) -> str:

@@ -8,7 +8,7 @@ from threading import Lock
 from widedeep.artifacts import FileRef, sha256
 from widedeep.errors import StaleError
 from widedeep.publishing.store import Blob, Listed, Unfinished
-from widedeep.publishing.transfer import check_taken, copied, file_ref, measured, missing, save_verified
+from widedeep.publishing.transfer import check_taken, copied, file_ref, measured, missing, save, save_verified
 
 
 class MemoryStore:
@@ -69,6 +69,10 @@ class MemoryStore:
         if not self.create(key, path.read_bytes()):
             check_taken(self.url, ref, measured(key, [self.objects[key]]))
         return ref
+
+    def fetch(self, key: str, path: Path) -> FileRef | None:
+        data = self.objects.get(key)
+        return None if data is None else save(key, copied([data]), path)
 
     def download(self, ref: FileRef, path: Path) -> None:
         data = self.objects.get(ref.name)

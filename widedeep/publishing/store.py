@@ -97,6 +97,14 @@ class ObjectStore(Protocol):
         """
         ...
 
+    def fetch(self, key: str, path: Path) -> FileRef | None:
+        """Stream an object to a file and tell its size and digest, for what nobody recorded: a delivery. None if there is none.
+
+        Raises:
+            DiskFullError: no space at `path`. No file is left behind.
+        """
+        ...
+
     def download(self, ref: FileRef, path: Path) -> None:
         """Stream the object `ref.name` to a file, verifying size and SHA-256 before the file appears at `path`.
 

@@ -67,6 +67,16 @@ def copied(chunks: Iterable[bytes]) -> Fill:
     return fill
 
 
+def save(name: str, fill: Fill, path: Path) -> FileRef:
+    """Fill a file beside `path`, move it there once it is whole, and tell its size and SHA-256.
+
+    Raises:
+        DiskFullError: no space. No file is left behind.
+    """
+    with _appearing(path) as file:
+        return measured(name, fill(file))
+
+
 def save_verified(url: str, ref: FileRef, fill: Fill, path: Path) -> None:
     """Fill a file beside `path`, and move it there once its size and SHA-256 are the recorded ones.
 
@@ -74,12 +84,19 @@ def save_verified(url: str, ref: FileRef, fill: Fill, path: Path) -> None:
         IntegrityError: other bytes than recorded. No file is left behind.
         DiskFullError: no space. No file is left behind.
     """
+    with _appearing(path) as file:
+        got = measured(ref.name, fill(file))
+        if got != ref:
+            raise IntegrityError(f"{url}/{ref.name}: got {_said(got)}, wanted {_said(ref)}. {RESTORE}")
+
+
+@contextmanager
+def _appearing(path: Path) -> Iterator[IO[bytes]]:
+    """A new file that is at `path` once the context is left without an error, and nowhere else."""
     with full_disk_told(path), NamedTemporaryFile(dir=path.parent, prefix=".widedeep-", delete=False) as file:
         partial = Path(file.name)
         try:
-            got = measured(ref.name, fill(file))
-            if got != ref:
-                raise IntegrityError(f"{url}/{ref.name}: got {_said(got)}, wanted {_said(ref)}. {RESTORE}")
+            yield file
             file.close()
             partial.replace(path)
         except BaseException:

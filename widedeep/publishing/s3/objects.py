@@ -17,7 +17,7 @@ from widedeep.publishing.s3 import parts
 from widedeep.publishing.s3.connection import TRIES, S3Options, connect
 from widedeep.publishing.s3.faults import CONFLICTS, NOT_FOUND, code, explained, status, was_retried
 from widedeep.publishing.store import Blob, Listed, ObjectStore, Unfinished
-from widedeep.publishing.transfer import CHUNK_BYTES, Fill, check_taken, copied, file_ref, measured, missing, save_verified
+from widedeep.publishing.transfer import CHUNK_BYTES, Fill, check_taken, copied, file_ref, measured, missing, save, save_verified
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -182,18 +182,24 @@ class S3Store:
                 check_taken(self.url, ref, measured(ref.name, standing[0].iter_chunks(CHUNK_BYTES)))
         return standing is not None
 
+    def fetch(self, key: str, path: Path) -> FileRef | None:
+        with self._explained(f"GET {key}"):
+            standing = self._head(key)
+            fill = self._fill(key, standing[0] if standing else 0)
+            return save(key, fill, path) if fill else None
+
     def download(self, ref: FileRef, path: Path) -> None:
         with self._explained(f"GET {ref.name}"):
-            fill = self._fill(ref)
+            fill = self._fill(ref.name, ref.size_bytes)
             if fill is None:
                 raise missing(self.url, ref)
             save_verified(self.url, ref, fill, path)
 
-    def _fill(self, ref: FileRef) -> Fill | None:
-        standing = self._head(ref.name) if ref.size_bytes >= parts.LARGE_BYTES else None
-        if standing and standing[0] == ref.size_bytes:
-            return parts.receive(self._client, self._at(ref.name), *standing)
-        found = self._open(ref.name)
+    def _fill(self, key: str, size_bytes: int) -> Fill | None:
+        standing = self._head(key) if size_bytes >= parts.LARGE_BYTES else None
+        if standing and standing[0] == size_bytes:
+            return parts.receive(self._client, self._at(key), *standing)
+        found = self._open(key)
         return copied(found[0].iter_chunks(CHUNK_BYTES)) if found else None
 
     def _head(self, key: str) -> tuple[int, str] | None:
