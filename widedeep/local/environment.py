@@ -1,7 +1,7 @@
 """One environment for every process of the stack and for `make shell`: otherwise one could silently use another database.
 
-Nothing of the caller's own `AIRFLOW_*`, `AWS_*` or `WIDEDEEP_*` settings leaks in but those that sign and verify, and no telemetry
-leaves the machine.
+Nothing of the caller's own `AIRFLOW_*`, `AWS_*` or `WIDEDEEP_*` settings leaks in but those that sign and verify, and no
+telemetry leaves the machine.
 """
 
 import os
