@@ -15,6 +15,9 @@ SNAPSHOT = Snapshot(span=SPAN, version=1, digest=DIGEST, rows=1, file=FILE)
 VALUES = {"span": SPAN, "number": 1, "digest": DIGEST, "sha256": DIGEST, "snapshot": SNAPSHOT, "checks_digest": DIGEST}
 VALUES |= {
     "key_id": DIGEST,
+    "own": DIGEST,
+    "replaces": None,
+    "validation_sha256": DIGEST,
     "manifest_sha256": DIGEST,
     "pointer_sha256": DIGEST,
     "sequence": 1,
@@ -31,6 +34,8 @@ READERS = {
     "lane_of",
     "evidence_name",
     "outcome_span",
+    "addition_span",
+    "is_findings",
     "delivery",
 }
 BUILDERS = [f for n, f in inspect.getmembers(layout, inspect.isfunction) if f.__module__ == layout.__name__ and n not in READERS]

@@ -368,7 +368,7 @@ def learning(store: MemoryStore, payload: Path, lineage_of: Callable[..., Lineag
     def learning(n: int, lane: str = LIVE, result: str = "promoted") -> Snapshot:
         span = FIRST + timedelta(days=n)
         snapshot = save_snapshot(store, span, pa.table({"n": [n]}), tmp_path)
-        outcome = outcome_of(span, result, f"r-{n:016x}", lane=lane).model_copy(update={"snapshot": snapshot})
+        outcome = outcome_of(span, result, f"r-{abs(n):016x}", lane=lane).model_copy(update={"snapshot": snapshot})
         if result == "promoted":
             parent = lanes.parent_as_of(lanes.history(store, lane, span), span)
             before = load_manifest(store, parent, published=True) if parent else None
