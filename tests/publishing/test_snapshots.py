@@ -8,13 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from widedeep.data.contract import Delivery
 from widedeep.data.tables import canonical, content_digest
 from widedeep.errors import DiskFullError, IntegrityError, UsageError
 from widedeep.publishing import layout
 from widedeep.publishing.memory import MemoryStore
 from widedeep.publishing.s3 import S3Store
-from widedeep.publishing.snapshots import deliveries, load_rows, save_snapshot, version, versions
+from widedeep.publishing.snapshots import load_rows, save_snapshot, version, versions
 
 SPAN = date(2026, 1, 5)
 ROWS = pa.table({"user": ["b", "a", "a"], "tags": [["x"], None, ["y", "z"]], "n": [1, 2, 3]})
@@ -119,37 +118,3 @@ def test_a_disk_that_is_full_while_a_snapshot_is_written_leaves_nothing_anywhere
         save_snapshot(store, SPAN, ROWS, tmp_path)
     assert not store.objects
     assert not list(tmp_path.iterdir())
-
-
-def deliver(store: MemoryStore, *names: str) -> None:
-    for name in names:
-        store.create(f"landing/{SPAN}/{name}", b"")
-
-
-def delivered(store: MemoryStore, **settings: str) -> list[str]:
-    return [key.removeprefix(f"landing/{SPAN}/") for key in deliveries(store, Delivery(**settings), SPAN)]
-
-
-def test_all_files_but_hidden_ones_and_folder_markers_count_as_delivered(store: MemoryStore) -> None:
-    deliver(store, "b.csv", "a.PARQUET", "c.csv.gz", "d.jsonl.gz", "notes.txt", "part/f.csv")
-    deliver(store, "_g.csv", ".h.csv", "_temporary/i.csv", "", "part/")
-    store.create("landing/2026-01-06/other.csv", b"")
-    store.create("landing/2026-01-05-old/other.csv", b"")
-    assert delivered(store) == ["a.PARQUET", "b.csv", "c.csv.gz", "d.jsonl.gz", "notes.txt", "part/f.csv"]
-
-
-def test_nothing_is_delivered_before_the_marker_is(store: MemoryStore) -> None:
-    deliver(store, "a.csv")
-    assert delivered(store, marker="_SUCCESS") == []
-    deliver(store, "_SUCCESS")
-    assert delivered(store, marker="_SUCCESS") == ["a.csv"]
-
-
-def test_a_marker_of_any_name_is_no_data(store: MemoryStore) -> None:
-    deliver(store, "a.csv", "done")
-    assert delivered(store, marker="done") == ["a.csv"]
-
-
-def test_the_contract_chooses_where_deliveries_arrive(store: MemoryStore) -> None:
-    store.create(f"raw/day={SPAN}/a.csv", b"")
-    assert deliveries(store, Delivery(prefix="raw/day={span}"), SPAN) == (f"raw/day={SPAN}/a.csv",)

@@ -6,38 +6,19 @@
 """
 
 from datetime import date
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from widedeep.artifacts import FileRef, Snapshot
-from widedeep.data.limits import Delivery
 from widedeep.data.rows import GROUP_ROWS
 from widedeep.data.tables import canonical, content_digest
 from widedeep.errors import UsageError
 from widedeep.publishing import layout
 from widedeep.publishing.store import ObjectStore
 from widedeep.publishing.transfer import file_ref, full_disk_told
-
-
-def deliveries(store: ObjectStore, delivery: Delivery, span: date) -> tuple[str, ...]:
-    """Keys of the files delivered for a span; none while the contract's marker is missing.
-
-    Files and folders whose names start with `_` or `.` are somebody's work in progress and not delivered. Files of a kind that
-    nothing here reads are delivered all the same: reading them tells so, and leaving them out would lose rows in silence.
-    """
-    folder = layout.delivery(delivery.prefix, span)
-    keys = tuple(store.keys(folder))
-    if delivery.marker and folder + delivery.marker not in keys:
-        return ()
-    return tuple(key for key in keys if key != folder + str(delivery.marker) and not _hidden(key.removeprefix(folder)))
-
-
-def _hidden(name: str) -> bool:
-    """Also of an empty object that stands for a folder, as S3 consoles make them."""
-    return not name or name.endswith("/") or any(part.startswith(("_", ".")) for part in PurePosixPath(name).parts)
 
 
 def versions(store: ObjectStore, span: date) -> tuple[Snapshot, ...]:

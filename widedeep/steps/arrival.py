@@ -5,12 +5,13 @@ from collections.abc import Callable
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from widedeep.artifacts import LIVE, Finding, Progress, Snapshot, Validation, Waiting, canonical_json, lane_name, sha256
+from widedeep.artifacts import LIVE, Progress, Snapshot, Validation, Waiting, lane_name
 from widedeep.errors import OrderError
 from widedeep.publishing import lanes, layout, snapshots
+from widedeep.steps import delivery
 from widedeep.steps.reviewing import accepted
 from widedeep.steps.settled import settled
-from widedeep.steps.workplace import Workplace, stored, wanted
+from widedeep.steps.workplace import Workplace, wanted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,7 +27,7 @@ def start(place: Workplace, span: date, lane: str | None = None) -> Progress:
 
 
 def readiness(place: Workplace, progress: Progress, not_before: datetime | None = None) -> Waiting | None:
-    """What `ingest` would have to wait for, or None: the data are there, or their deadline has passed.
+    """What `ingest` would have to wait for, or None: all data are there, or their deadline has passed.
 
     `not_before`: nothing counts as missing before that time, even after the contract's deadline. A machine that was off starts
     the job that delivers and the run that waits for it at once.
@@ -35,11 +36,8 @@ def readiness(place: Workplace, progress: Progress, not_before: datetime | None 
         return None
     if place.settings.history_start and progress.lane == LIVE and not _begun(place, progress.span):
         return Waiting(span=progress.span, reason="the lane's history is not learnt yet: run widedeep_bootstrap", until=None)
-    until = max(place.deadline(progress.span), not_before or place.deadline(progress.span))
-    if place.clock() >= until or snapshots.deliveries(place.store, place.contract.delivery, progress.span):
-        return None
-    where = f"{place.store.url}/{layout.delivery(place.contract.delivery.prefix, progress.span)}"
-    return Waiting(span=progress.span, reason=f"nothing is delivered below {where} yet", until=until)
+    missing, until = delivery.look(place, progress.span).missing, delivery.wait_until(place, progress.span, not_before)
+    return Waiting(span=progress.span, reason=missing, until=until) if missing and place.clock() < until else None
 
 
 def _begun(place: Workplace, span: date) -> bool:
@@ -65,24 +63,22 @@ def ingest(
         OrderError: the span has to wait (see `readiness`); nothing was written.
     """
     from widedeep.data.late import own_rows
-    from widedeep.data.sources import Unreadable, conform, read_delivery
 
     waiting = readiness(place, progress, not_before)
     if waiting:
         until = f" or wait until {waiting.until:%Y-%m-%d %H:%M} UTC" if waiting.until else ""
         raise OrderError(f"span {progress.span}: {waiting.reason}. Deliver it{until}, then run again.")
-    keys = snapshots.deliveries(place.store, place.contract.delivery, progress.span)
-    if not keys:
-        reason = f"nothing was delivered until {place.deadline(progress.span):%Y-%m-%d %H:%M} UTC"
-        log.info("%s: no data: %s", progress.span, reason)
+    seen = delivery.look(place, progress.span)
+    if not seen.malformed and (seen.missing or not seen.files):
+        reason = delivery.given_up(place, progress.span, seen)
+        log.log(logging.WARNING if seen.files else logging.INFO, "%s: no data: %s", progress.span, reason)
         return progress.model_copy(update={"no_data": reason})
-    files = [(key, stored(place.store, key)) for key in keys]
-    table = read_delivery(files)
-    if isinstance(table, Unreadable):
-        return _quarantine_unreadable(place, progress, files, table.findings)
-    rows = own_rows(conform(table, place.contract), place.contract, progress.span, take_late)
+    table = delivery.read(place, progress.span, seen)
+    if isinstance(table, delivery.Refused):
+        return _quarantine_unreadable(place, progress, table)
+    rows = own_rows(table, place.contract, progress.span, take_late)
     snapshot = snapshots.save_snapshot(place.store, progress.span, rows, place.folder())
-    told = f"{snapshot.rows} rows in {len(keys)} file(s), snapshot v{snapshot.version} {snapshot.digest[:12]}"
+    told = f"{snapshot.rows} rows in {len(seen.files)} file(s), snapshot v{snapshot.version} {snapshot.digest[:12]}"
     log.info("%s: %s", snapshot.span, told)
     return progress.model_copy(update={"snapshot": snapshot})
 
@@ -128,12 +124,9 @@ def _baseline_key(place: Workplace, lane: str, span: date) -> str | None:
     return layout.beside(layout.validation(earlier[-1], place.contract.checks_digest), "profile.json") if earlier else None
 
 
-def _quarantine_unreadable(
-    place: Workplace, progress: Progress, files: list[tuple[str, bytes]], findings: tuple[Finding, ...]
-) -> Progress:
-    delivered = sha256(canonical_json([[key, sha256(data)] for key, data in files]))
-    key = layout.unreadable(progress.span, delivered)
-    place.store.create(key, Validation(span=progress.span, snapshot=None, findings=findings).to_bytes())
-    for finding in findings:
+def _quarantine_unreadable(place: Workplace, progress: Progress, refused: delivery.Refused) -> Progress:
+    key = layout.unreadable(progress.span, refused.digest)
+    place.store.create(key, Validation(span=progress.span, snapshot=None, findings=refused.findings).to_bytes())
+    for finding in refused.findings:
         log.warning("%s: quarantined: %s", progress.span, finding.message)
     return progress.model_copy(update={"validation": key, "quarantined": True})
