@@ -88,3 +88,15 @@ def test_groups_do_not_depend_on_how_the_file_was_written(tmp_path, in_groups_of
     assert [t.num_rows for t in groups] == np.diff(rows.starts).tolist()
     assert pa.concat_tables(groups).equals(wanted)
     assert groups[2]["a"].to_pylist() == [a for a in range(20, 30) if a % 4 != 1]
+
+
+def test_a_column_that_came_after_the_file_is_null_in_its_rows(tmp_path, in_groups_of_ten):
+    optional = pa.schema({"b": pa.string(), "an": pa.float64()})
+    rows = RowsInFile(in_file(tmp_path, 34, [True] * 34).path, np.arange(34) % 3 != 0, optional)
+    wanted = table(34).add_column(1, "an", pa.nulls(34, pa.float64())).filter(pa.array(rows.kept))
+    assert pa.concat_tables(chunks(rows)).equals(wanted)
+    assert rows.schema.equals(wanted.schema)
+    for names in (["an"], ["a", "an"], ["a"]):
+        assert pa.concat_tables(chunks(rows, names)).equals(wanted.select(names))
+    nothing = RowsInFile(rows.path, np.zeros(34, bool), optional)
+    assert nothing.group(0, ["an"]).schema == pa.schema({"an": pa.float64()})

@@ -19,6 +19,11 @@ TYPES = {
 }
 
 
+def optional(contract: Contract) -> pa.Schema:
+    """The columns that rows from before them may lack: they are null there."""
+    return pa.schema([(name, TYPES[column.type]) for name, column in contract.columns.items() if column.nullable])
+
+
 def conform(table: pa.Table, contract: Contract) -> pa.Table:
     """The same rows and columns. Columns that the contract does not know stay as they are."""
     plain = {name: plain_column(table.column(name)) for name in table.column_names}

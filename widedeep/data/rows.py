@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 GROUP_ROWS = 65_536  # of a snapshot's Parquet file: some 20 MB of the Criteo shape
 CHUNK_GROUPS = 8  # that are in memory, encoded and shuffled together
+NO_COLUMNS = pa.schema([])
 
 
 class Rows(Protocol):
@@ -68,10 +69,13 @@ class RowsInFile:
 
     Groups are counted in rows of the file, whatever row groups it was written with: a model must not depend on that. They are
     cheap to read where the two agree, as in every snapshot.
+
+    optional: columns that a file may lack, if it was written before there were any; then they are null in all its rows.
     """
 
     path: Path
     kept: NDArray[np.bool_]
+    optional: pa.Schema = NO_COLUMNS
 
     @property
     def num_rows(self) -> int:
@@ -79,7 +83,13 @@ class RowsInFile:
 
     @cached_property
     def schema(self) -> pa.Schema:
-        return pq.read_schema(self.path)
+        there = pq.read_schema(self.path)
+        return pa.schema(sorted([*there, *self._absent], key=lambda field: field.name)) if self._absent else there
+
+    @cached_property
+    def _absent(self) -> list[pa.Field]:
+        names = set(pq.read_schema(self.path).names)
+        return [field for field in self.optional if field.name not in names]
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
@@ -98,8 +108,16 @@ class RowsInFile:
         # Not kept open: a file handle can't be used from two threads. The footer is: it is longer than a column of a group.
         with pq.ParquetFile(self.path, metadata=self._metadata) as file:
             rows = file.read_row_groups(list(range(first, last + 1)), columns=columns, use_threads=False)
+        if self._absent:
+            rows = self._completed(rows, columns)
         before = int(self._ends[first - 1]) if first else 0
         return rows.slice(start - before, len(mask)).filter(pa.array(mask))
+
+    def _completed(self, rows: pa.Table, columns: list[str] | None) -> pa.Table:
+        """The rows with the columns that their file lacks, which stand where they would stand in it: sorted by name."""
+        for field in self._absent:
+            rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+        return rows.select([name for name in self.schema.names if columns is None or name in columns])
 
     @cached_property
     def _metadata(self) -> pq.FileMetaData:

@@ -115,6 +115,7 @@ def part_rows(place: Workplace, part: Part) -> "RowsInFile":
     """The rows of one side of a snapshot's split, in a scratch file of their own."""
     import pyarrow.parquet as pq
 
+    from widedeep.data.conform import optional
     from widedeep.data.rows import RowsInFile
     from widedeep.data.split import is_held_out
 
@@ -122,7 +123,7 @@ def part_rows(place: Workplace, part: Part) -> "RowsInFile":
     with pq.ParquetFile(path) as file:
         users = file.read(columns=[place.contract.user])[place.contract.user]
     held_out = is_held_out(users, place.contract, part.span).to_numpy()
-    return RowsInFile(path, held_out if part.part == "holdout" else ~held_out)
+    return RowsInFile(path, held_out if part.part == "holdout" else ~held_out, optional(place.contract))
 
 
 def load_release(place: Workplace, manifest: Manifest, *, optimizer: bool) -> tuple["Bundle", Path]:
