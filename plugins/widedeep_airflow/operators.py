@@ -60,7 +60,7 @@ class IngestOperator(BaseOperator):
         self.patience = patience
         self.grace = grace
 
-    def execute(self, context: "Context") -> dict[str, Any]:
+    def execute(self, context: "Context", fault: str | None = None) -> dict[str, Any]:
         with opened(context) as (steps, place):
             steps.require_safe_store(place)
             start = steps.start(place, span_of(context), context["params"].get("lane"))
@@ -68,13 +68,15 @@ class IngestOperator(BaseOperator):
                 return added(None, start)
             not_before = self._not_before(context)
             waiting = steps.readiness(place, start, not_before)
+            if waiting is not None and fault:
+                raise AirflowFailException(f"{waiting.span}: {waiting.reason}, and the triggerer can't wait for it: {fault}")
             if waiting is not None:
                 self._wait(waiting, start.lane, not_before)
             return added(None, steps.ingest(place, start, not_before))
 
-    def resume(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+    def resume(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
         """Look again: between the trigger's news and now the world may have moved."""
-        return self.execute(context)
+        return self.execute(context, event.get("fault"))
 
     def _not_before(self, context: "Context") -> datetime | None:
         """Counted from the run's start, which retries and deferrals leave as it is."""

@@ -17,7 +17,10 @@ from widedeep_airflow.connection import task_environment
 
 
 class DeliveryTrigger(BaseTrigger):
-    """Fires when `readiness` says that `ingest` may go on: the data are there, or the deadline has passed.
+    """Fires when `readiness` says that `ingest` may go on: all data are there, or the deadline has passed.
+
+    It also fires at a fault that waiting does not mend, and says which: `ingest` then meets it, and fails with its own words.
+    Where only this machine has it, such as a folder that is mounted for workers alone, `ingest` fails with these.
 
     Nothing is kept between polls, so a triggerer that restarts goes on where it was. While the store does not answer, it waits
     on, but not beyond `until` (None: there is no deadline): then `ingest` itself meets the fault, and is retried or failed like
@@ -31,6 +34,7 @@ class DeliveryTrigger(BaseTrigger):
         self.until = until
         self.poll_s = poll_s
         self.not_before = not_before
+        self._fault: str | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         names = ("span", "lane", "until", "poll_s", "not_before")
@@ -38,19 +42,21 @@ class DeliveryTrigger(BaseTrigger):
         return f"{__name__}.{type(self).__name__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        told = None
+        told = self._fault = None
         while (reason := await asyncio.to_thread(self.reason_to_wait)) is not None:
             if reason != told:
                 self.log.info("%s: waits: %s", self.span, reason)
                 told = reason
             await asyncio.sleep(self.poll_s)
-        yield TriggerEvent({"span": self.span})  # type: ignore[no-untyped-call]
+        event = {"span": self.span} | ({"fault": self._fault} if self._fault else {})
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     def reason_to_wait(self) -> str | None:
         """Why `ingest` can't go on yet, or None."""
         try:
             waiting = self._readiness()
-        except PermanentError:
+        except PermanentError as fault:
+            self._fault = f"{type(fault).__name__}: {fault}"
             return None
         except WidedeepError as fault:
             return None if self.until and datetime.now(UTC) >= datetime.fromisoformat(self.until) else str(fault)

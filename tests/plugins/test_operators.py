@@ -139,6 +139,13 @@ def test_ingest_looks_again_when_the_trigger_has_fired(context, library):
     assert IngestOperator(task_id="ingest").resume(context(), {"span": "2026-01-02"}) == INGESTED | {"no_data": "too late"}
 
 
+def test_ingest_fails_where_only_the_triggerer_can_not_look_instead_of_asking_it_for_ever(context, library):
+    library("readiness", lambda *_: Waiting(span=SPAN, reason="nothing is delivered yet", until=None))
+    event = {"span": "2026-01-02", "fault": "ContractError: this machine has no such folder"}
+    with pytest.raises(AirflowFailException, match=r"nothing is delivered yet, and the triggerer can't wait .* no such folder"):
+        IngestOperator(task_id="ingest").resume(context(), event)
+
+
 @pytest.mark.parametrize("first", [IngestOperator, BootstrapOperator, PruneOperator, ChooseOperator])
 @pytest.mark.parametrize("to", [BEFORE, ASK])
 def test_the_first_task_of_each_dag_that_moves_or_deletes_touches_nothing_on_an_unsafe_store(context, library, first, to):

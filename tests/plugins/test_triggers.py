@@ -70,7 +70,7 @@ def test_after_the_deadline_ingest_itself_meets_the_store_that_does_not_answer(a
 
 def test_a_permanent_fault_ends_the_wait_so_that_ingest_fails_with_its_own_words(answers):
     answers += [WAITING, SettingsError("WIDEDEEP_STORE: Field required"), WAITING]
-    fire(trigger())
+    assert fire(trigger()).payload == {"span": "2026-01-02", "fault": "SettingsError: WIDEDEEP_STORE: Field required"}
     assert answers == [WAITING]
 
 

@@ -13,7 +13,7 @@ from pyarrow import csv
 
 from widedeep.artifacts import LIVE, Progress, Validation
 from widedeep.data.contract import Column
-from widedeep.errors import ContractError, OrderError, StaleError
+from widedeep.errors import ContractError, OrderError, UnknownOutcomeError
 from widedeep.publishing import releases
 from widedeep.publishing.memory import MemoryStore
 from widedeep.publishing.snapshots import load_rows, versions
@@ -216,7 +216,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(chain):
     here.place = replace(here.place, store=Growing())
     here.put("a.parquet", parquet(here.rows))
     with pytest.raises(
-        StaleError, match=r"a.parquet: had [0-9,]+ bytes when it was listed, now [0-9,]+ bytes: is it still written"
+        UnknownOutcomeError, match=r"a.parquet: had [0-9,]+ bytes when it was listed, now [0-9,]+ bytes: is it still written"
     ):
         ingest(here.place, here.start)
 
@@ -229,7 +229,7 @@ def test_a_file_that_goes_while_it_is_read_is_told(chain):
     here = Landing(chain)
     here.place = replace(here.place, store=Going())
     here.put("a.parquet", parquet(here.rows))
-    with pytest.raises(StaleError, match="now gone"):
+    with pytest.raises(UnknownOutcomeError, match="now gone"):
         ingest(here.place, here.start)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from widedeep.artifacts import Digest, Finding, canonical_json, sha256
-from widedeep.errors import StaleError
+from widedeep.errors import UnknownOutcomeError
 from widedeep.publishing.deliveries import Delivered, delivered, told
 from widedeep.publishing.landing import Landing, NotAFileError, landing
 from widedeep.publishing.store import Listed
@@ -63,7 +63,7 @@ def read(place: Workplace, span: date, seen: Delivered) -> "pa.Table | Refused":
     """The rows of a complete delivery, read apart from this process.
 
     Raises:
-        StaleError: a file changed since it was listed.
+        UnknownOutcomeError: a file changed since it was listed.
     """
     from widedeep.data.apart import read_apart
     from widedeep.data.sources import Unreadable, unreadable
@@ -92,7 +92,7 @@ def _fetched(source: Landing, file: Listed, path: Path) -> Digest:
         raise NotAFileError(f"file {told([file.key])}: {error}") from error
     if got is None or got.size_bytes != file.size_bytes:
         now = f"{got.size_bytes:,} bytes" if got else "gone"
-        raise StaleError(
+        raise UnknownOutcomeError(
             f"{source.url}{told([file.key])}: had {file.size_bytes:,} bytes when it was listed, now {now}: is it still written? "
             "Run again when all is there; a marker, a manifest or a quiet period in the contract would tell."
         )
