@@ -40,6 +40,24 @@ def test_what_is_no_date_is_refused_by_name(text):
         day(text, "Param 'from'")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "../2026-01-01",
+        "2026-01-01/../..",
+        "/2026-01-01",
+        "2026-01-01\n",
+        "２０２６-01-01",
+        "2026-01-01\0",
+        "2026‐01‐01",
+        "1" * 10**6,
+    ],
+)
+def test_a_span_that_would_lead_elsewhere_is_no_date(text):
+    with pytest.raises(UsageError, match=r"Param 'span': wanted a date"):
+        span_of(run(text))
+
+
 def test_the_daily_spans_begin_at_the_frozen_start():
     settings, start = frozen_start(SETTINGS | {"WIDEDEEP_START_DATE": "2026-11-14"})
     assert settings.contract == Path("contract.yaml")
