@@ -1,8 +1,8 @@
 """Settings of one process, read once from `WIDEDEEP_*` environment variables. Unknown names fail; problems are told together.
 
 Credentials are not here: boto3 takes them from the standard AWS chain (`AWS_ACCESS_KEY_ID`, profiles, roles), or the Airflow
-edge from a connection. The one secret, the signing key, is never shown: not in a repr, nor in a message about a variable whose
-name was mistyped.
+edge from a connection. The two secrets, the signing key and the server's token, are never shown: not in a repr, nor in a message
+about a variable whose name was mistyped.
 """
 
 from collections.abc import Mapping
@@ -40,6 +40,7 @@ class Settings(BaseModel):
     signing_key, signing_key_file: Ed25519 private key, PEM, or a file with it; what this process publishes is signed with it.
     verify_keys: file with the public keys, PEM, whose signatures are accepted.
     require_signature: load no published release without such a signature.
+    serve_token: what clients of the scoring server have to send; it listens beyond this machine only with one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -62,6 +63,7 @@ class Settings(BaseModel):
     signing_key_file: Path | None = None
     verify_keys: Path | None = None
     require_signature: bool = False
+    serve_token: SecretStr | None = None
 
     @field_validator("s3_kms_key")
     @classmethod

@@ -51,14 +51,14 @@ def deep_logits(
     """(B,) float32 without the bias.
 
     embedding (·, D); rows (B, F) and the bags' (flat, offsets) index it; dense (B, 2K).
-    A bag is mean-pooled, an empty one gives zeros.
+    A bag is mean-pooled, an empty one gives zeros. The products are of the layers' type.
     """
     univalent = functional.embedding(rows, embedding).flatten(1)
     pooled = [functional.embedding_bag(flat, embedding, offsets, mode="mean", include_last_offset=True) for flat, offsets in bags]
-    x = torch.cat([univalent, *pooled, dense], dim=1)
+    x = torch.cat([univalent, *pooled, dense], dim=1).to(layers["output.weight"].dtype)
     for i in range(sum(name.endswith(".bias") for name in layers)):
         x = linear(x, layers[f"hidden.{i}.weight"], layers[f"hidden.{i}.bias"], relu=True)
-    return linear(x, layers["output.weight"]).squeeze(1)
+    return linear(x, layers["output.weight"]).squeeze(1).float()
 
 
 def deep_layers(weights: Tensors) -> dict[str, torch.Tensor]:

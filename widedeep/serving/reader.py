@@ -9,7 +9,7 @@
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +68,7 @@ class ModelReader:
     """Many threads may score with it while one refreshes it. `scratch` is a folder for files on their way.
 
     `followed` is the last move of the lane that it has seen: it goes on to later ones only. A process that starts again hands on
-    what it had.
+    what it had. `before` is called with each release before anybody can score with it, and stops it by raising.
     """
 
     def __init__(
@@ -79,8 +79,9 @@ class ModelReader:
         scratch: Path,
         most_deltas: int = MOST_DELTAS,
         followed: ChampionPointer | None = None,
+        before: Callable[[Manifest], object] = lambda _manifest: None,
     ) -> None:
-        self.followed = followed
+        self.followed, self._before = followed, before
         self._store, self._trust, self._lane = store, trust, lane
         self._scratch, self._most_deltas = scratch, most_deltas
         self._refreshing, self._lock = Lock(), SharedLock()
@@ -167,6 +168,7 @@ class ModelReader:
         tables = {name: _roomy(table, held.bundle.weights[name], delta.rows_of(name)) for name, table in held.tables.items()}
         bundle = outline(held.bundle, delta, tables)
         _index(bundle.vocabularies)
+        self._before(manifest)
         with self._lock.alone():
             self._held = None
             fill(bundle, delta)
@@ -177,6 +179,7 @@ class ModelReader:
             download(self._store, manifest, Path(scratch), READER_FILES)
             bundle = load_bundle(Path(scratch), optimizer=False)
         _index(bundle.vocabularies)
+        self._before(manifest)
         with self._lock.alone():
             self._held = Held(manifest, bundle, {n: table for n, table in bundle.weights.items() if is_table(n)})
 

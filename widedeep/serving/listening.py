@@ -1,0 +1,106 @@
+"""The server's process: what it is made of, and where it listens. Beyond this machine it listens only with a token."""
+
+import ipaddress
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import uvicorn
+from fastapi import FastAPI
+
+from widedeep.config import Settings
+from widedeep.data.contract import Contract
+from widedeep.errors import SettingsError, StackError, UsageError
+from widedeep.model.determinism import deterministic
+from widedeep.publishing.keys import load_trust
+from widedeep.publishing.store import ObjectStore
+from widedeep.serving.answers import Answers, Catalogues
+from widedeep.serving.follower import Follower
+from widedeep.serving.metrics import Metrics
+from widedeep.serving.reader import ModelReader
+from widedeep.serving.scorer import Precision, Scorer
+from widedeep.serving.server import application
+
+SHORTEST_TOKEN = 16
+"""Characters; drawn at random, nobody guesses so many."""
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How a server scores and where it listens. Port 0 is any free one."""
+
+    lane: str
+    host: str
+    port: int
+    poll_s: float
+    batch: int
+    threads: int
+    precision: Precision
+
+
+def serve(
+    store: ObjectStore, contract: Contract, settings: Settings, serving: Serving, on_address: Callable[[str], None]
+) -> None:
+    """Serve until the process is told to stop (SIGTERM, SIGINT); requests under way are answered first.
+
+    Raises:
+        UsageError: it would listen beyond this machine without a token.
+        SettingsError: the token is too short.
+        StackError: the port is taken, or the address is not this machine's.
+    """
+    token = token_for(serving.host, settings)
+    with assembled(store, contract, settings, serving, token) as app, deterministic(threads=1):
+        config = uvicorn.Config(app, serving.host, serving.port, access_log=False, log_level="warning", server_header=False)
+        server = uvicorn.Server(config)
+        try:
+            bound = config.bind_socket()
+        except SystemExit as error:  # how uvicorn says that it can't; its log has told why
+            raise StackError(f"{serving.host}:{serving.port}: can't listen there. Take another --port, or --host.") from error
+        with bound:
+            host, port = bound.getsockname()[:2]
+            on_address(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+            # uvicorn raises a signal again when it is done with it; what is open here is still to be closed then.
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: None)
+            server.run(sockets=[bound])
+
+
+@contextmanager
+def assembled(
+    store: ObjectStore, contract: Contract, settings: Settings, serving: Serving, token: str | None
+) -> Iterator[FastAPI]:
+    """The application, and scratch space that lives as long as the context."""
+    with TemporaryDirectory(prefix="widedeep-serving-") as folder:
+        scratch, metrics = Path(folder), Metrics()
+        catalogues = Catalogues(store, contract, scratch)
+        reader = ModelReader(store, load_trust(settings), serving.lane, scratch, before=catalogues.load)
+        with Scorer(contract, serving.batch, serving.threads, serving.precision) as scorer:
+            answers = Answers(contract, reader, scorer, catalogues, metrics)
+            yield application(answers, Follower(reader, serving.poll_s), metrics, token)
+
+
+def token_for(host: str, settings: Settings) -> str | None:
+    """What clients have to send; None on this machine alone, unless one is set.
+
+    Raises:
+        UsageError, SettingsError: as `serve`.
+    """
+    token = settings.serve_token.get_secret_value() if settings.serve_token else None
+    if token is not None and len(token) < SHORTEST_TOKEN:
+        raise SettingsError(f"WIDEDEEP_SERVE_TOKEN: got {len(token)} characters, wanted at least {SHORTEST_TOKEN}, at random.")
+    if token is None and not _here(host):
+        raise UsageError(
+            f"--host {host}: whoever reaches it could ask this server, and there is no token. "
+            "Set WIDEDEEP_SERVE_TOKEN, or listen on 127.0.0.1."
+        )
+    return token
+
+
+def _here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
