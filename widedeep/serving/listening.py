@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from socket import socket
 from tempfile import TemporaryDirectory
 
 import uvicorn
@@ -54,18 +55,36 @@ def serve(
     token = token_for(serving.host, settings)
     with assembled(store, contract, settings, serving, token) as app, deterministic(threads=1):
         config = uvicorn.Config(app, serving.host, serving.port, access_log=False, log_level="warning", server_header=False)
-        server = uvicorn.Server(config)
         try:
             bound = config.bind_socket()
         except SystemExit as error:  # how uvicorn says that it can't; its log has told why
             raise StackError(f"{serving.host}:{serving.port}: can't listen there. Take another --port, or --host.") from error
         with bound:
-            host, port = bound.getsockname()[:2]
-            on_address(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+            server = _Server(config, lambda: on_address(_address(bound)))
             # uvicorn raises a signal again when it is done with it; what is open here is still to be closed then.
             for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: None)
+                signal.signal(number, server.stop)
             server.run(sockets=[bound])
+
+
+class _Server(uvicorn.Server):
+    """Calls back once it answers."""
+
+    def __init__(self, config: uvicorn.Config, on_listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_listening = on_listening
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_listening()
+
+    def stop(self, *_: object) -> None:
+        self.should_exit = True
+
+
+def _address(bound: socket) -> str:
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @contextmanager

@@ -56,7 +56,7 @@ def parsed(body: bytes, kind: type[Request]) -> Request:
     except ValidationError as error:
         problems = error.errors(include_url=False)
     if problems[0]["type"] == "json_invalid":
-        raise RefusedError(f"body: not JSON, {problems[0]['msg']}; wanted {_form(kind)}", 400)
+        raise RefusedError(f"body: {problems[0]['msg']}; wanted {_form(kind)}", 400)
     raise RefusedError("; ".join(map(_told, problems[:3])) + f". Wanted {_form(kind)}")
 
 

@@ -95,10 +95,16 @@ def _numbers(values: Sequence[Any], place: Place, wanted: str) -> pa.Array:
 
 
 def _moments(values: Sequence[Any], place: Place, wanted: str) -> pa.Array:
-    made = conformed(pa.array(values, pa.string()), "timestamp")
-    if made.type != TYPES["timestamp"]:
-        raise _refused(values, lambda v: conformed(pa.array([v], pa.string()), "timestamp").type == made.type, wanted, place)
-    return made
+    """One by one where they are not all of one form: some with an offset and some without."""
+    moment = TYPES["timestamp"]
+    whole = conformed(pa.array(values, pa.string()), "timestamp")
+    if whole.type == moment:
+        return whole
+    each = [conformed(pa.array([value], pa.string()), "timestamp") for value in values]
+    for i, made in enumerate(each):
+        if made.type != moment:
+            raise RefusedError(f"{place(i)}: got {shown(values[i])}, wanted {wanted}")
+    return pa.concat_arrays(each)
 
 
 def _lists(values: Sequence[Any], place: Place, _: str) -> pa.Array:
