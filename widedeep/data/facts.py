@@ -3,16 +3,11 @@
 A fact that can't be told (the label rate of no rows) is left out, never guessed.
 """
 
-from datetime import date
-
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from widedeep.data.conform import TYPES
 from widedeep.data.contract import Contract
-from widedeep.data.drift import Profile, drifts, profile_columns
-from widedeep.data.tables import distinct_rows
 
 
 def type_name(kind: pa.DataType) -> str:
@@ -31,46 +26,17 @@ def sound_columns(table: pa.Table, contract: Contract) -> list[str]:
 
 def label_rate(table: pa.Table, contract: Contract) -> float | None:
     """Share of positive labels among those that are there; None without any."""
+    share = pc.mean(positive(table, contract)).as_py()
+    return None if share is None else float(share)
+
+
+def positive(table: pa.Table, contract: Contract) -> pa.ChunkedArray:
+    """(B,) booleans: whether a row's label is positive; null where it is null, or the label is no sound column."""
     name, limit = contract.label.column, contract.label.at_least
-    if name not in sound_columns(table, contract) or table[name].null_count == table.num_rows:
-        return None
-    positive = pc.greater_equal(table[name], limit) if limit is not None else pc.not_equal(table[name].cast(pa.float64()), 0.0)
-    return float(pc.mean(positive).as_py())
-
-
-def duplicate_share(table: pa.Table) -> float:
-    """Share of rows that equal an earlier one in every column."""
-    return 1 - distinct_rows(table) / table.num_rows if table.num_rows else 0.0
-
-
-def profile_of(table: pa.Table, contract: Contract, span: date) -> Profile:
-    """The span's profile: what a later span's drift is measured against."""
-    sound = table.select(sound_columns(table, contract))
-    rate = label_rate(table, contract)
-    return Profile(span=span, rows=table.num_rows, label_rate=rate, columns=profile_columns(sound, contract))
+    if name not in sound_columns(table, contract):
+        return pa.chunked_array([pa.nulls(table.num_rows, pa.bool_())])
+    return pc.greater_equal(table[name], limit) if limit is not None else pc.not_equal(table[name].cast(pa.float64()), 0.0)
 
 
 def null_share(table: pa.Table, name: str) -> float:
     return table[name].null_count / table.num_rows if table.num_rows else 0.0
-
-
-def drift_of(table: pa.Table, contract: Contract, baseline: Profile | None) -> dict[str, float]:
-    """Effect sizes of the watched columns that have their type; none without a baseline."""
-    return drifts(table.select(sound_columns(table, contract)), contract, baseline) if baseline else {}
-
-
-def bad_items(table: pa.Table, name: str, allowed: tuple[str, ...] | None) -> np.ndarray:
-    """(B,) how many items of each row's list are null, or not allowed."""
-    lists = table[name].combine_chunks()
-    bad = pc.is_null(lists.flatten())
-    if allowed is not None:
-        bad = pc.or_(bad, pc.invert(pc.is_in(lists.flatten(), pa.array(allowed))))
-    owners = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False)
-    return np.bincount(owners[bad.to_numpy(zero_copy_only=False)], minlength=table.num_rows)
-
-
-def example_item(table: pa.Table, name: str, allowed: tuple[str, ...]) -> str | None:
-    """One item that is not allowed, to show."""
-    items = pc.list_flatten(table[name])
-    bad = items.filter(pc.invert(pc.is_in(items, pa.array([*allowed, None], pa.string()))))
-    return bad[0].as_py() if len(bad) else None

@@ -49,14 +49,6 @@ def parquet_bytes(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-def distinct_rows(table: pa.Table) -> int:
-    """How many different rows a table of plain columns has."""
-    keys = _keys(table)
-    if not keys.num_columns:
-        return int(min(1, table.num_rows))
-    return int(keys.group_by(keys.column_names).aggregate([]).num_rows)
-
-
 def without(table: pa.Table, known: pa.Table) -> pa.Table:
     """The rows of a table that the other one does not have. Columns that only one of them has are null in the other's rows.
 
@@ -64,7 +56,7 @@ def without(table: pa.Table, known: pa.Table) -> pa.Table:
         pa.ArrowException: a column has types that don't go together.
     """
     both = pa.concat_tables([table, known], promote_options="permissive")
-    keys = _keys(pa.table({name: plain_column(both.column(name)) for name in sorted(both.column_names)}))
+    keys = sort_keys(pa.table({name: plain_column(both.column(name)) for name in sorted(both.column_names)}))
     frame = keys.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
     hashes = hash_pandas_object(
         frame, index=False
@@ -124,13 +116,13 @@ def _scalar_type(kind: pa.DataType) -> pa.DataType:
 
 
 def _order(table: pa.Table) -> pa.Array:
-    keys = _keys(table)
+    keys = sort_keys(table)
     if not keys.num_columns:
         return pa.array(range(table.num_rows), pa.int64())
     return pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names])
 
 
-def _keys(table: pa.Table) -> pa.Table:
+def sort_keys(table: pa.Table) -> pa.Table:
     """Sortable columns that tell rows apart: the scalars as they are, each list as two texts."""
     scalars = [c for c in table.columns if not is_list(c.type) and not pa.types.is_null(c.type)]
     keys = scalars + [key for c in table.columns if is_list(c.type) for key in _list_keys(c.combine_chunks())]

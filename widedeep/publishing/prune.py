@@ -127,12 +127,14 @@ def _awaited(store: ObjectStore, lane: str, past: tuple[Outcome, ...], pending: 
 
 
 def _reports(store: ObjectStore, retention: Retention, now: datetime) -> Iterable[Item]:
-    by_folder: dict[str, list[Listed]] = defaultdict(list)
-    for listed in store.listed(layout.VALIDATIONS):
-        by_folder[layout.part(listed.key, 1)].append(listed)
-    for span, objects in by_folder.items():
-        if _older(objects, retention.quarantine_days, now):
-            yield Item("report", f"{layout.VALIDATIONS}{span}/", f"validation of {span}", tuple(objects))
+    """Reports of a span's validation, and the rows that it took out."""
+    for prefix, what in ((layout.VALIDATIONS, "validation of"), (layout.QUARANTINES, "rows taken out of")):
+        by_span: dict[str, list[Listed]] = defaultdict(list)
+        for listed in store.listed(prefix):
+            by_span[layout.part(listed.key, 1)].append(listed)
+        for span, objects in by_span.items():
+            if _older(objects, retention.quarantine_days, now):
+                yield Item("report", f"{prefix}{span}/", f"{what} {span}", tuple(objects))
 
 
 def _older(objects: Iterable[Listed], days: int | None, now: datetime) -> bool:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from widedeep.artifacts import LIVE, Progress, Snapshot, Validation, Waiting, lane_name
 from widedeep.errors import OrderError
-from widedeep.publishing import lanes, layout, snapshots
+from widedeep.publishing import lanes, layout, quarantine, snapshots
 from widedeep.steps import delivery
+from widedeep.steps.past import PROFILE, past_profiles
 from widedeep.steps.reviewing import accepted
 from widedeep.steps.settled import settled
 from widedeep.steps.workplace import Workplace, wanted
@@ -86,7 +87,8 @@ def ingest(
 def validate(place: Workplace, progress: Progress) -> Progress:
     """Hold the snapshot against the contract; the chain goes on without a span that fails, or that changed drastically.
 
-    A span of the latter kind that a person has accepted is like any other.
+    A span of the latter kind that a person has accepted is like any other. Where some rows were taken out, the others are a
+    further version of the span, and the chain goes on with that.
     """
     snapshot = wanted(progress.snapshot, "snapshot", "ingest")
     key = layout.validation(snapshot, place.contract.checks_digest)
@@ -94,34 +96,41 @@ def validate(place: Workplace, progress: Progress) -> Progress:
     validation = (
         Validation.from_bytes(known.data, f"{place.store.url}/{key}") if known else _assess(place, progress.lane, snapshot, key)
     )
+    drastic = bool(validation.drastic) and not validation.critical and not accepted(place.store, validation)
+    _tell(place, validation, snapshot, key, drastic=drastic)
+    clean = validation.clean or snapshot
+    update = {"snapshot": clean, "validation": key, "quarantined": bool(validation.critical), "drastic": drastic}
+    return progress.model_copy(update=update)
+
+
+def _tell(place: Workplace, validation: Validation, snapshot: Snapshot, key: str, *, drastic: bool) -> None:
     for finding in validation.findings:
         log.warning("%s: %s: %s", snapshot.span, finding.severity, finding.message)
-    drastic = bool(validation.drastic) and not validation.critical and not accepted(place.store, validation)
+    if validation.clean and validation.bad_rows:
+        taken, table = snapshot.rows - validation.clean.rows, f"{place.store.url}/{validation.bad_rows.name}"
+        log.warning("%s: %d rows are taken out, v%d is without them: %s", snapshot.span, taken, validation.clean.version, table)
     verdict = "quarantined" if validation.critical else "held for a person to look at" if drastic else "valid"
-    log.info("%s: %d rows are %s, %d finding(s)", snapshot.span, snapshot.rows, verdict, len(validation.findings))
-    return progress.model_copy(update={"validation": key, "quarantined": bool(validation.critical), "drastic": drastic})
+    report = f"{place.store.url}/{layout.beside(key, 'docs/')}"
+    told = "%s: %d rows are %s, %d finding(s), report %s"
+    log.info(told, snapshot.span, (validation.clean or snapshot).rows, verdict, len(validation.findings), report)
 
 
 def _assess(place: Workplace, lane: str, snapshot: Snapshot, key: str) -> Validation:
     """Run the checks and store what they found; the findings go last: their presence says that the rest is there."""
-    from widedeep.data.validation import Profile, assess
+    from widedeep.data.validation import assess
 
     rows = snapshots.load_rows(place.store, snapshot, place.folder())
-    baseline_key = _baseline_key(place, lane, snapshot.span)
-    baseline = place.store.get(baseline_key) if baseline_key else None
-    found = assess(rows, place.contract, snapshot.span, Profile.from_bytes(baseline.data) if baseline else None)
-    validation = Validation(span=snapshot.span, snapshot=snapshot, findings=found.findings)
-    evidence = {"profile.json": found.profile.to_bytes(), "result.json": found.result, **found.docs}
+    found = assess(rows, place.contract, snapshot.span, past_profiles(place, lane, snapshot.span))
+    evidence = {PROFILE: found.profile.to_bytes(), "result.json": found.result, **found.docs}
     for name, data in evidence.items():
         place.store.create(layout.beside(key, name), data)
+    validation = Validation(span=snapshot.span, snapshot=snapshot, findings=found.findings)
+    if found.bad is not None:
+        bad_rows = quarantine.save_bad_rows(place.store, snapshot, place.contract.checks_digest, found.bad)
+        clean = snapshots.save_snapshot(place.store, snapshot.span, found.clean, place.folder())
+        validation = validation.model_copy(update={"clean": clean, "bad_rows": bad_rows})
     place.store.create(key, validation.to_bytes())
     return validation
-
-
-def _baseline_key(place: Workplace, lane: str, span: date) -> str | None:
-    """Profile of the newest earlier span that was valid: what drift is measured against."""
-    earlier = [o.snapshot for o in lanes.history(place.store, lane, span) if o.span < span and o.release_id and o.snapshot]
-    return layout.beside(layout.validation(earlier[-1], place.contract.checks_digest), "profile.json") if earlier else None
 
 
 def _quarantine_unreadable(place: Workplace, progress: Progress, refused: delivery.Refused) -> Progress:
