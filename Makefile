@@ -23,7 +23,7 @@ UV_VERSION := 0.13.9
 TORCH_VERSION := 2.13.0
 say = @printf '\033[1m%s\033[0m\n'
 
-.PHONY: help setup local-airflow stop status logs shell demo test test-live check format bench soak screenshots lock clean distclean
+.PHONY: help setup local-airflow stop status logs shell demo test test-live check format bench soak screenshots schema lock clean distclean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
@@ -72,6 +72,9 @@ soak: $(READY) $(SAMPLE) ## Kill runs and the store 200 times at random moments 
 
 screenshots: | $(READY) ## Take the README's pictures from the running stack (needs Chromium)
 	@$(BIN)/python docs/screenshots.py
+
+schema: $(READY) ## Write the contract's JSON Schema anew, for editors
+	$(BIN)/widedeep schema > dags/contracts/contract.schema.json
 
 lock: $(READY) ## Resolve the dependencies anew, into requirements.lock
 	$(UV) compile pyproject.toml --extra local --extra dev --extra torch-base --override requirements.override.txt \
