@@ -345,6 +345,11 @@ class Review(Value):
     reviewed_at: datetime
     reviewed_by: str
 
+    def told(self) -> str:
+        """Who answered what, when and why."""
+        verb = "accepted" if self.answer == "accept" else "rejected"
+        return f"{self.span}: {verb} by {self.reviewed_by} on {self.reviewed_at:%Y-%m-%d %H:%M} UTC: {self.reason}"
+
 
 class Outcome(Value):
     """How a span was settled in a lane. Written once; a settled span is never settled again.

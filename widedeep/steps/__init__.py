@@ -12,6 +12,7 @@ from widedeep.steps.bootstrap import bootstrap
 from widedeep.steps.chain import STEPS, dry_run, gate, ingest, publish, run_span, settle, train, validate
 from widedeep.steps.examination import examine_store, require_safe_store
 from widedeep.steps.pruning import plan_prune, prune
+from widedeep.steps.reviewing import answered, awaited_review, question, review, waits_for_review
 from widedeep.steps.rollback import RollbackPlan, former_champions, plan_rollback, rehearse_rollback, roll_back
 from widedeep.steps.sample import deliver_sample
 from widedeep.steps.workplace import Workplace, open_workplace
@@ -20,6 +21,8 @@ __all__ = [
     "STEPS",
     "RollbackPlan",
     "Workplace",
+    "answered",
+    "awaited_review",
     "bootstrap",
     "deliver_sample",
     "dry_run",
@@ -32,13 +35,16 @@ __all__ = [
     "plan_rollback",
     "prune",
     "publish",
+    "question",
     "readiness",
     "rehearse_rollback",
     "require_safe_store",
+    "review",
     "roll_back",
     "run_span",
     "settle",
     "start",
     "train",
     "validate",
+    "waits_for_review",
 ]

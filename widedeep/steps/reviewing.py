@@ -1,11 +1,11 @@
 """A person says what becomes of a span whose data changed drastically (sixth law); the chain does not wait for it.
 
 The answer is stored under the findings that it judges: the first one stands, and whoever meets the same rows and findings again,
-such as a replay, finds it. What is accepted is learnt by the next candidate; what is not is never learnt.
+such as a replay, finds it. What is accepted is learnt by the next candidate; what is not is never learnt. If who accepted died
+before the rows were added, whoever looks next adds them.
 """
 
 import logging
-from collections.abc import Iterable
 from datetime import date
 from typing import Literal
 
@@ -33,12 +33,20 @@ def accepted(store: ObjectStore, validation: Validation) -> bool:
 
 
 def open_reviews(place: Workplace, lane: str = LIVE) -> tuple[Outcome, ...]:
-    """The lane's spans that wait for an answer, in span order."""
-    return tuple(o for o in _for_review(lanes.outcomes(place.store, lane)) if review_of(place.store, judged(place, o)) is None)
+    """The lane's spans that wait for an answer, in span order; without a report, which prune removes, nobody can judge one."""
+    held = [o for o in lanes.outcomes(place.store, lane) if is_for_review(o) and place.store.get(str(o.validation))]
+    return tuple(o for o in held if answered(place, o) is None)
 
 
-def _for_review(outcomes: Iterable[Outcome]) -> Iterable[Outcome]:
-    return (o for o in outcomes if o.result == "held" and o.release_id is None)
+def waits_for_review(place: Workplace, span: date, lane: str = LIVE) -> bool:
+    """Whether a person has to be asked about the span."""
+    found = _outcome(place, span, lane)
+    return found is not None and is_for_review(found) and answered(place, found) is None
+
+
+def is_for_review(outcome: Outcome) -> bool:
+    """Whether the span was held before anything was trained on it."""
+    return outcome.result == "held" and outcome.release_id is None
 
 
 def awaited_review(place: Workplace, span: date, lane: str = LIVE) -> Outcome:
@@ -47,14 +55,26 @@ def awaited_review(place: Workplace, span: date, lane: str = LIVE) -> Outcome:
     Raises:
         UsageError: it was not.
     """
-    key = layout.outcome(lane, span)
-    blob = place.store.get(key)
-    found = Outcome.from_bytes(blob.data, f"{place.store.url}/{key}") if blob else None
-    if found is None or not list(_for_review([found])):
+    found = _outcome(place, span, lane)
+    if found is None or not is_for_review(found):
         got = f"is settled as {found.result}" if found else "is not settled"
         waiting = ", ".join(str(o.span) for o in open_reviews(place, lane)) or "none"
         raise UsageError(f"span {span} of lane {lane}: {got}; wanted one that is held for a review. Waiting: {waiting}.")
     return found
+
+
+def answered(place: Workplace, held: Outcome) -> Review | None:
+    """The answer that stands, if there is one; the rows of an accepted span are added, unless they are."""
+    standing = review_of(place.store, judged(place, held))
+    if standing and standing.answer == "accept":
+        lanes.add(place.store, _added(held, standing))
+    return standing
+
+
+def _outcome(place: Workplace, span: date, lane: str) -> Outcome | None:
+    key = layout.outcome(lane, span)
+    blob = place.store.get(key)
+    return Outcome.from_bytes(blob.data, f"{place.store.url}/{key}") if blob else None
 
 
 def judged(place: Workplace, held: Outcome) -> Validation:
@@ -79,35 +99,28 @@ def question(place: Workplace, held: Outcome) -> str:
 
 
 def review(place: Workplace, span: date, answer: Answer, reason: str, lane: str = LIVE) -> Review:
-    """Answer, and let an accepted span be learnt. Done again with the same answer, it finds its record.
+    """Answer, and let an accepted span be learnt. Returns the answer that stands, the first one.
 
     Raises:
-        UsageError: the span does not wait for a review, the reason is blank, or another answer was given before.
+        UsageError: the span is not held for a review, or the reason is blank.
     """
     held = awaited_review(place, span, lane)
-    because, validation = place.because(reason), judged(place, held)
+    because, findings = place.because(reason), judged(place, held).content_digest()
     made = Review(
         span=span,
         snapshot_digest=held.snapshot.digest if held.snapshot else "",
-        validation_sha256=validation.content_digest(),
+        validation_sha256=findings,
         answer=answer,
         reason=because.reason,
         reviewed_at=because.now,
         reviewed_by=because.by,
     )
-    place.store.create(layout.review(span, made.validation_sha256), made.to_bytes())
-    standing = review_of(place.store, validation) or made
-    if standing.answer != answer:
-        raise UsageError(
-            f"span {span}: {standing.reviewed_by} answered {standing.answer} on {standing.reviewed_at:%Y-%m-%d %H:%M} "
-            f"({standing.reason}); the first answer stands. To learn repaired rows of it: `widedeep requeue --span {span}`."
-        )
-    if answer == "accept":
-        lanes.add(place.store, _added(held, standing))
-    log.info("%s: %s by %s: %s", span, standing.answer, standing.reviewed_by, standing.reason)
+    place.store.create(layout.review(span, findings), made.to_bytes())
+    standing = answered(place, held) or made
+    log.info("%s", standing.told())
     return standing
 
 
 def _added(held: Outcome, answer: Review) -> Outcome:
-    told = {"settled_at": answer.reviewed_at, "settled_by": answer.reviewed_by}
-    return held.model_copy(update={"result": "added", "reasons": (f"accepted: {answer.reason}",), **told})
+    by = {"settled_at": answer.reviewed_at, "settled_by": answer.reviewed_by}
+    return held.model_copy(update={"result": "added", "reasons": (f"accepted: {answer.reason}",), **by})
