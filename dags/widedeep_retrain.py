@@ -3,25 +3,31 @@
 
 Each day one delivered batch (a *span*) becomes a candidate model, which replaces the champion only if it is good enough.
 
-    ingest ─▶ validate ─▶ train ─▶ dry_run ─▶ gate ─▶ publish ─▶ settle
-    snapshot   checks      warm     a fresh    same     release    the outcome, written once; runs
-                           start    process    rows     pointer    after all, and fails if a step failed
+    ingest ─▶ validate ─▶ train ─▶ dry_run ─▶ gate ─▶ publish ─▶ settle ─▶ ask
+    snapshot   checks      warm     a fresh    same     release    the outcome,  a person, about
+                           start    process    rows     pointer    written once  drastic change
 
-| what happened | ingest | validate | train | dry_run | gate | publish | settle | run |
-|---|---|---|---|---|---|---|---|---|
-| promoted or held | success | success | success | success | success | success | success | success |
-| rejected by the gate | success | success | success | success | success | skipped | success | success |
-| quarantined: bad data | success | success | skipped | skipped | skipped | skipped | success | success |
-| quarantined: unreadable files | success | skipped | skipped | skipped | skipped | skipped | success | success |
-| no data until the deadline | success | skipped | skipped | skipped | skipped | skipped | success | success |
-| settled already | success | skipped | skipped | skipped | skipped | skipped | success | success |
-| a fault, say in train | success | success | failed | upstream_failed | upstream_failed | upstream_failed | failed | failed |
+`settle` runs after all steps, and fails if a step failed.
+
+| what happened | ingest | validate | train | dry_run | gate | publish | settle | ask | run |
+|---|---|---|---|---|---|---|---|---|---|
+| promoted or held | success | success | success | success | success | success | success | skipped | success |
+| rejected by the gate | success | success | success | success | success | skipped | success | skipped | success |
+| held for a review: drastic change | success | success | skipped | skipped | skipped | skipped | success | success | success |
+| quarantined: bad data | success | success | skipped | skipped | skipped | skipped | success | skipped | success |
+| quarantined: unreadable files | success | skipped | skipped | skipped | skipped | skipped | success | skipped | success |
+| no data until the deadline | success | skipped | skipped | skipped | skipped | skipped | success | skipped | success |
+| settled already | success | skipped | skipped | skipped | skipped | skipped | success | skipped | success |
+| a fault, say in train |success|success|failed|upstream_failed|upstream_failed|upstream_failed|failed|upstream_failed|failed|
 
 Green means that the work was done, not that the model was promoted: the verdict and its reasons are the last line in the log of
 `gate`, and `settle` pushes the result (field `result` of its XCom `return_value`). `widedeep spans` lists them all.
 
 **While the delivery is late** `ingest` is *deferred*: it holds no worker, and gives up at the contract's deadline ("no data"),
 but not within the run's first two minutes: after a pause, the job that delivers starts at the same moment.
+
+**When a day changed drastically** it is settled as held, and nothing is learnt from it yet. `ask` starts a run of
+`widedeep_review`, where a person decides, and waits for nobody: later days go on.
 
 **After a fault** mend what the failed task's log names, then clear that task with *Downstream*. Every step finds what it
 already did, so nothing is done or published twice.
@@ -35,6 +41,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, chain
 from widedeep_airflow.operators import IngestOperator, SettleOperator, StepOperator
+from widedeep_airflow.review import StartReviewOperator
 from widedeep_airflow.spans import frozen_start
 
 settings, start = frozen_start(os.environ)
@@ -60,7 +67,7 @@ with DAG(
             type=["string", "null"],
             format="date",
             title="Span",
-            description="The day to run. Empty: the run's data interval.",
+            description="The day to run. Empty: the run's data interval, less the contract's label_delay in days.",
         ),
         "lane": Param(
             None,
@@ -79,6 +86,7 @@ with DAG(
     gate = StepOperator(step="gate")
     publish = StepOperator(step="publish")
     settle = SettleOperator(task_id="settle")
+    ask = StartReviewOperator(task_id="ask")
 
     chain(ingest, validate, train, dry_run, gate, publish)
-    [ingest, validate, train, dry_run, gate, publish] >> settle
+    [ingest, validate, train, dry_run, gate, publish] >> settle >> ask

@@ -4,13 +4,13 @@ States say whether the work was done, never what the data or the gate said: outc
 span that is over is skipped, only faults fail. The table of states is in docs/adr/0001-run-and-task-states.md.
 """
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator, TriggerRule
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from widedeep_airflow.library import opened, permanent_faults_fail_at_once
+from widedeep_airflow.library import opened
 from widedeep_airflow.progress import STEPS, added, collect, why_over
 from widedeep_airflow.spans import span_of
 from widedeep_airflow.triggers import DeliveryTrigger
@@ -63,7 +63,7 @@ class IngestOperator(BaseOperator):
     def execute(self, context: "Context", fault: str | None = None) -> dict[str, Any]:
         with opened(context) as (steps, place):
             steps.require_safe_store(place)
-            start = steps.start(place, span_of(context), context["params"].get("lane"))
+            start = steps.start(place, span_of(context, place.contract.label_delay), context["params"].get("lane"))
             if start.over:
                 return added(None, start)
             not_before = self._not_before(context)
@@ -100,10 +100,9 @@ class SettleOperator(BaseOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         states = self._states(context)
-        if broken := [step for step in STEPS if states.get(step) not in FINE]:
-            with permanent_faults_fail_at_once():
-                raise AirflowFailException(unsettled(context, broken, states))
         with opened(context) as (steps, place):
+            if broken := [step for step in STEPS if states.get(step) not in FINE]:
+                raise AirflowFailException(unsettled(context, span_of(context, place.contract.label_delay), broken, states))
             before = collect(context["ti"], [step for step in STEPS if states[step] == "success"])
             return added(before, steps.settle(place, before))
 
@@ -114,11 +113,11 @@ class SettleOperator(BaseOperator):
         return states
 
 
-def unsettled(context: "Context", broken: list[str], states: dict[str, str | None]) -> str:
+def unsettled(context: "Context", span: date, broken: list[str], states: dict[str, str | None]) -> str:
     """Which step broke, and what a person does next."""
     first = next((step for step in broken if states.get(step) == "failed"), broken[0])
     return (
-        f"span {span_of(context)} stays unsettled: {first} is {states.get(first) or 'without a state'}, wanted success. "
+        f"span {span} stays unsettled: {first} is {states.get(first) or 'without a state'}, wanted success. "
         f"Mend what its log names, then clear {first} with Downstream in run {context['run_id']}. "
         "Then clear the failed runs of later spans, the oldest first: they don't start again by themselves."
     )

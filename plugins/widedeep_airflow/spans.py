@@ -1,7 +1,9 @@
-"""Which span a run is about: its Param `span`, else the day (UTC) at which its data interval starts. Nothing is guessed."""
+"""Which span a run is about: its Param `span`, else the day (UTC) at which its data interval starts, less the days that labels
+take to be true. Nothing is guessed.
+"""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from widedeep.config import Settings, load_settings
@@ -11,8 +13,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-def span_of(context: "Context") -> date:
-    """The span of this run.
+def span_of(context: "Context", label_delay: int = 0) -> date:
+    """The span of this run. `label_delay`: how many days before the run's data interval it lies, unless the Param names it.
 
     Raises:
         UsageError: the run has neither a Param `span` nor a data interval, or the Param is no date.
@@ -26,7 +28,7 @@ def span_of(context: "Context") -> date:
             f"run {context['run_id']}: it names no span: wanted the Param 'span' or a data interval, got neither. "
             'Trigger it again with {"span": "2026-11-20"} (your day) as configuration.'
         )
-    return start.astimezone(UTC).date()
+    return start.astimezone(UTC).date() - timedelta(days=label_delay)
 
 
 def day(text: str, what: str) -> date:

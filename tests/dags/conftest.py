@@ -27,14 +27,21 @@ DAYS = {  # row of the table in docs/adr/0001-run-and-task-states.md: the day of
     "permanent fault, in train": "2026-01-08",
     "other fault, in train, that stays": "2026-01-09",
     "other fault, in train, that goes": "2026-01-10",
+    "held for a review: drastic change": "2026-01-13",
 }
 SAMPLE = {"WIDEDEEP_SAMPLE": "/nowhere", "WIDEDEEP_START_DATE": "2025-12-24"}
 STAND_IN_RUNS: dict[str, dict[str, Any]] = {
     **{row: {"logical_date": None, "conf": {"span": day}} for row, day in DAYS.items()},
     "no span can be told": {"logical_date": None},
+    "held for a review, in another lane": {"logical_date": None, "conf": {"span": "2026-01-14", "lane": "replay"}},
+    "held for a review, run again": {"logical_date": None, "conf": {"span": "2026-01-13"}},
+    "held for a review, answered": {"logical_date": None, "conf": {"span": "2026-01-15"}},
+    "review of an answered span": {"dag_id": "widedeep_review", "logical_date": None, "conf": {"span": "2026-01-15"}},
+    "review of a promoted span": {"dag_id": "widedeep_review", "logical_date": None, "conf": {"span": "2026-01-01"}},
     "settled meanwhile": {"logical_date": None, "conf": {"span": "2026-01-12"}},
     "late": {"logical_date": None, "conf": {"span": "2026-01-11"}},
     "scheduled": {"logical_date": "2026-01-02"},
+    "labels a day later": {"logical_date": "2026-01-03", "environment": {"WIDEDEEP_STORE": "s3://delayed"}},
     "bootstrap": {"dag_id": "widedeep_bootstrap", "logical_date": None, "conf": {"from": "2025-12-01", "to": "2025-12-08"}},
     "feed": {"dag_id": "sample_feed", "logical_date": "2026-01-03", "environment": SAMPLE},
     "feed, used up": {"dag_id": "sample_feed", "logical_date": "2026-01-04", "environment": SAMPLE},

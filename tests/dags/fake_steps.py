@@ -4,8 +4,8 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from types import SimpleNamespace
 
-from widedeep.artifacts import Candidate, FileRef, Progress, Snapshot, Waiting
-from widedeep.errors import IntegrityError, StoreUnavailableError
+from widedeep.artifacts import Candidate, FileRef, Progress, Review, Snapshot, Waiting
+from widedeep.errors import IntegrityError, StoreUnavailableError, UsageError
 
 SCRIPT = {
     date(2026, 1, 1): "promote",
@@ -20,15 +20,20 @@ SCRIPT = {
     date(2026, 1, 10): "fault that goes",
     date(2026, 1, 11): "late",
     date(2026, 1, 12): "settled meanwhile",
+    date(2026, 1, 13): "drastic",
+    date(2026, 1, 14): "drastic",
+    date(2026, 1, 15): "drastic, answered",
 }
 RESULTS = {"promote": "promoted", "hold": "held", "reject": "rejected"}
 calls = {"train": 0, "readiness": 0}
+held = set()
 
 
 @contextmanager
 def open_workplace(environment, *, actor):
     assert actor.startswith("airflow:")
-    yield SimpleNamespace(store=SimpleNamespace(url="s3://widedeep"))
+    contract = SimpleNamespace(label_delay=1 if environment["WIDEDEEP_STORE"] == "s3://delayed" else 0)
+    yield SimpleNamespace(store=SimpleNamespace(url="s3://widedeep"), contract=contract)
 
 
 def require_safe_store(place):
@@ -36,7 +41,7 @@ def require_safe_store(place):
 
 
 def start(place, span, lane=None):
-    settled = {"result": "promoted"} if SCRIPT[span] == "settled" else {}
+    settled = {"result": "promoted"} if SCRIPT[span] == "settled" else {"result": "held"} if span in held else {}
     return Progress(span=span, lane=lane or "live", **settled)
 
 
@@ -61,7 +66,8 @@ def ingest(place, progress, not_before=None):
 
 
 def validate(place, progress):
-    return progress.model_copy(update={"validation": "validation/x", "quarantined": SCRIPT[progress.span] == "quarantined"})
+    found = {"quarantined": SCRIPT[progress.span] == "quarantined", "drastic": SCRIPT[progress.span].startswith("drastic")}
+    return progress.model_copy(update={"validation": "validation/x", **found})
 
 
 def train(place, progress):
@@ -99,8 +105,26 @@ def settle(place, progress):
         return progress
     if SCRIPT[progress.span] == "settled meanwhile":
         return progress.model_copy(update={"result": "promoted"})
+    if progress.drastic:
+        held.add(progress.span)
+        return progress.model_copy(update={"result": "held"})
     result = "no data" if progress.no_data else "quarantined" if progress.quarantined else RESULTS[progress.decision]
     return progress.model_copy(update={"result": result})
+
+
+def waits_for_review(place, span):
+    return SCRIPT[span] == "drastic"
+
+
+def awaited_review(place, span, lane):
+    if not SCRIPT[span].startswith("drastic"):
+        raise UsageError(f"span {span} of lane {lane}: is settled as promoted; wanted one that is held for a review")
+    return span
+
+
+def answered(place, span):
+    told = {"snapshot_digest": "0" * 64, "validation_sha256": "0" * 64, "reason": "a sale", "reviewed_by": "shell:ann"}
+    return Review(span=span, answer="accept", reviewed_at=datetime(2026, 1, 16, tzinfo=UTC), **told)
 
 
 def bootstrap(place, first, last, on_step):

@@ -25,6 +25,7 @@ told = {
             "timetable": type(dag.timetable).__name__,
             "catchup": dag.catchup,
             "max_active_runs": dag.max_active_runs,
+            "paused_upon_creation": dag.is_paused_upon_creation,
             "doc": dag.doc_md,
             "rules": {task.task_id: str(task.trigger_rule) for task in dag.tasks},
             "bounded": all(task.execution_timeout is not None for task in dag.tasks),

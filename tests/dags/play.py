@@ -17,6 +17,7 @@ from pathlib import Path
 def main(runs: str, fake_steps: str | None = None) -> None:
     if fake_steps:
         _stand_in("widedeep.steps", Path(fake_steps))
+    from airflow.models.dagrun import DagRun
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
 
@@ -33,7 +34,9 @@ def main(runs: str, fake_steps: str | None = None) -> None:
             tasks = {ti.task_id: (str(ti.state), ti.try_number) for ti in dag_run.get_task_instances(session=session)}
             pushed = session.query(XComModel).filter_by(run_id=dag_run.run_id).all()
             xcoms = {x.task_id: x.value for x in pushed if x.key == "return_value"}
-        told.append({"state": str(dag_run.state), "tasks": tasks, "xcoms": xcoms})
+            started = session.query(DagRun).filter_by(triggered_by="operator").all()
+            asked = {run.run_id: [run.dag_id, run.conf] for run in started}
+        told.append({"state": str(dag_run.state), "tasks": tasks, "xcoms": xcoms, "started": asked})
     print("PLAYED", json.dumps(told, default=str))
 
 

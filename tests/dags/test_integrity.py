@@ -20,6 +20,7 @@ HEAVY = {
 }
 CHAIN = ["ingest", "validate", "train", "dry_run", "gate", "publish"]
 DAILY = {"timetable": "CronDataIntervalTimetable", "catchup": True, "max_active_runs": 1}
+ALWAYS = {"widedeep_bootstrap", "widedeep_prune", "widedeep_retrain", "widedeep_review", "widedeep_rollback"}
 Parsed = dict[str, Any]
 
 
@@ -28,9 +29,9 @@ def parsed(parse: Any) -> Parsed:
     return parse(WIDEDEEP_SAMPLE="/nowhere", WIDEDEEP_HISTORY_START="2025-12-24", WIDEDEEP_FEED_START="2026-01-04")
 
 
-def test_the_folder_holds_five_dags_and_no_import_error(parsed: Parsed) -> None:
+def test_the_folder_holds_six_dags_and_no_import_error(parsed: Parsed) -> None:
     assert parsed["errors"] == {}
-    assert set(parsed["dags"]) == {"sample_feed", "widedeep_bootstrap", "widedeep_prune", "widedeep_retrain", "widedeep_rollback"}
+    assert set(parsed["dags"]) == {"sample_feed", *ALWAYS}
 
 
 def test_the_plugin_package_is_imported_and_none_of_its_files_is_executed_as_a_plugin(parsed: Parsed) -> None:
@@ -45,12 +46,18 @@ def test_nothing_heavy_is_imported_while_dags_are_parsed(parsed: Parsed) -> None
 
 def test_the_steps_stand_in_one_row_and_settle_sees_each_of_them(parsed: Parsed) -> None:
     row = [[above, below] for above, below in pairwise(CHAIN)]
-    assert parsed["dags"]["widedeep_retrain"]["edges"] == sorted(row + [[step, "settle"] for step in CHAIN])
+    assert parsed["dags"]["widedeep_retrain"]["edges"] == sorted([*row, *([step, "settle"] for step in CHAIN), ["settle", "ask"]])
 
 
 def test_only_settle_runs_however_the_others_ended(parsed: Parsed) -> None:
     rules = parsed["dags"]["widedeep_retrain"]["rules"]
-    assert rules == dict.fromkeys(CHAIN, "TriggerRule.ALL_SUCCESS") | {"settle": "TriggerRule.ALL_DONE"}
+    assert rules == dict.fromkeys([*CHAIN, "ask"], "TriggerRule.ALL_SUCCESS") | {"settle": "TriggerRule.ALL_DONE"}
+
+
+def test_a_question_can_be_asked_as_soon_as_the_dags_are_there_and_beside_others(parsed: Parsed) -> None:
+    review = parsed["dags"]["widedeep_review"]
+    assert (review["paused_upon_creation"], review["max_active_runs"], review["timetable"]) == (False, 16, "NullTimetable")
+    assert review["edges"] == [["ask", "record"]]
 
 
 def test_daily_runs_catch_up_one_by_one_from_the_frozen_start(parsed: Parsed) -> None:
@@ -128,7 +135,7 @@ def test_without_a_start_date_the_import_error_names_the_variable(parse: Any) ->
     broken = parse(WIDEDEEP_START_DATE=None)
     assert broken["dags"] == {}
     assert all("WIDEDEEP_START_DATE is not set" in text for text in broken["errors"].values())
-    assert len(broken["errors"]) == 5
+    assert len(broken["errors"]) == 6
 
 
 def test_a_feed_without_a_start_of_its_own_begins_with_the_daily_spans(parse: Any) -> None:
@@ -136,4 +143,4 @@ def test_a_feed_without_a_start_of_its_own_begins_with_the_daily_spans(parse: An
 
 
 def test_without_the_sample_there_is_no_feed(parse: Any) -> None:
-    assert set(parse()["dags"]) == {"widedeep_bootstrap", "widedeep_prune", "widedeep_retrain", "widedeep_rollback"}
+    assert set(parse()["dags"]) == ALWAYS

@@ -69,6 +69,33 @@ def test_without_a_param_the_span_is_the_start_of_the_data_interval(stand_in: tu
     assert stand_in[0]["scheduled"]["xcoms"]["ingest"]["span"] == "2026-01-01"
 
 
+def test_where_labels_take_a_day_to_be_true_the_span_is_the_day_before_the_data_interval(stand_in: tuple[Runs, str]) -> None:
+    # A data interval of the daily DAG starts a day before the logical date that `dag.test` is given.
+    assert stand_in[0]["labels a day later"]["xcoms"]["ingest"]["span"] == "2026-01-01"
+
+
+def test_a_drastic_day_starts_one_question_about_its_span_however_often_it_is_run(stand_in: tuple[Runs, str]) -> None:
+    once, again = (stand_in[0][row] for row in ("held for a review: drastic change", "held for a review, run again"))
+    question = {"review-live-2026-01-13": ["widedeep_review", {"span": "2026-01-13", "lane": "live"}]}
+    assert (once["started"], again["started"]) == (question, question)
+    assert (again["state"], again["tasks"]["ask"]) == ("success", ["skipped", 1])
+
+
+def test_an_answered_day_asks_nobody_and_its_review_says_who_answered(stand_in: tuple[Runs, str]) -> None:
+    runs, printed = stand_in
+    assert runs["held for a review, answered"]["tasks"]["ask"] == ["skipped", 1]
+    review = runs["review of an answered span"]
+    assert (review["state"], review["tasks"]) == ("success", {"ask": ["skipped", 1], "record": ["skipped", 1]})
+    assert "2026-01-15: accepted by shell:ann on 2026-01-16 00:00 UTC: a sale" in printed
+
+
+def test_a_review_of_a_day_that_is_not_held_fails_at_once_and_says_how_it_was_settled(stand_in: tuple[Runs, str]) -> None:
+    runs, printed = stand_in
+    review = runs["review of a promoted span"]
+    assert (review["state"], review["tasks"]["ask"]) == ("failed", ["failed", 1])
+    assert "span 2026-01-01 of lane live: is settled as promoted; wanted one that is held for a review" in printed
+
+
 def test_each_task_hands_on_what_it_added_and_nothing_else(stand_in: tuple[Runs, str]) -> None:
     pushed = {task: set(value) for task, value in stand_in[0]["promote"]["xcoms"].items()}
     assert pushed == {
@@ -84,5 +111,5 @@ def test_each_task_hands_on_what_it_added_and_nothing_else(stand_in: tuple[Runs,
 
 def test_the_page_of_the_dag_shows_nothing_that_the_decision_does_not_say() -> None:
     shown = table("dags/widedeep_retrain.py")
-    assert len(shown) == 7
+    assert len(shown) == 8
     assert [row for row, states in shown.items() if states not in table().values()] == []

@@ -107,6 +107,13 @@ def test_before_its_deadline_a_missing_span_is_waited_for(begun):
     assert lanes.head(begun.place.store, LIVE) == begun.day(2)
 
 
+def test_where_labels_take_days_to_be_true_a_missing_span_is_waited_for_so_many_days_longer(begun):
+    patient = with_contract(begun, label_delay=3)
+    early = replace(patient, clock=lambda: datetime(2026, 3, 9, 1, tzinfo=UTC))
+    assert readiness(early, start(early, begun.day(3))).until == datetime(2026, 3, 9, 6, tzinfo=UTC)
+    assert readiness(patient, start(patient, begun.day(3))) is None
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [

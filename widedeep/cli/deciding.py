@@ -1,12 +1,19 @@
-"""Commands by which a person decides: back to a former champion, or nothing new for now."""
+"""Commands by which a person decides: back to a former champion, nothing new for now, or what becomes of a day that is held."""
 
-from typing import Annotated
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
-from widedeep.artifacts import LIVE
-from widedeep.cli.terminal import LaneName, Reason, app, err, out, workplace
+from widedeep.artifacts import LIVE, Outcome
+from widedeep.cli.terminal import DAY, AsJson, LaneName, Reason, app, err, out, print_json, rows_of, workplace
 from widedeep.errors import UsageError
+
+if TYPE_CHECKING:
+    from widedeep.steps import Workplace
+    from widedeep.steps.reviewing import Answer
 
 
 @app.command(rich_help_panel="Decide")
@@ -49,3 +56,49 @@ def thaw(reason: Reason, lane: LaneName = LIVE) -> None:
     with workplace() as place:
         pointer = go_on(place.store, lane, place.because(reason))
     out.print(f"lane {lane} promotes again; champion is [bold]{pointer.release_id}[/]")
+
+
+@app.command(rich_help_panel="Decide")
+def review(
+    span: Annotated[datetime | None, typer.Option(**DAY, help="Without an answer: what changed in it.")] = None,
+    accept: Annotated[bool | None, typer.Option("--accept/--reject", help="Whether its rows are ever learnt.")] = None,
+    reason: Annotated[str, typer.Option(help="Why; it is kept with the answer.")] = "",
+    lane: LaneName = LIVE,
+    as_json: AsJson = False,
+) -> None:
+    """Spans that changed drastically and wait for a person; with an answer, what becomes of one of them."""
+    from widedeep.steps.reviewing import awaited_review, open_reviews, question
+
+    if span is None and (accept is not None or reason):
+        raise UsageError("review: wanted --span with an answer, got none. `widedeep review` lists the spans that wait.")
+    with workplace() as place:
+        if span is None:
+            show_reviews(open_reviews(place, lane), lane, as_json)
+        elif accept is None:
+            out.print(question(place, awaited_review(place, span.date(), lane)), markup=False, highlight=False, soft_wrap=True)
+        else:
+            answer_review(place, span.date(), "accept" if accept else "reject", reason, lane, as_json)
+
+
+def answer_review(place: "Workplace", span: date, answer: "Answer", reason: str, lane: str, as_json: bool) -> None:
+    from widedeep.steps.reviewing import review as answered_with
+
+    standing = answered_with(place, span, answer, reason, lane)
+    if standing.answer != answer:
+        raise UsageError(
+            f"span {standing.told()}. The first answer stands. To learn repaired rows of it: `widedeep requeue --span {span}`."
+        )
+    if as_json:
+        print_json(standing)
+        return
+    out.print(standing.told(), markup=False, highlight=False, soft_wrap=True)
+
+
+def show_reviews(found: tuple[Outcome, ...], lane: str, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
+    table = Table("span", "rows", "held since (UTC)", "what changed")
+    for o in found:
+        table.add_row(str(o.span), rows_of(o.snapshot), f"{o.settled_at:%Y-%m-%d %H:%M}", Text("\n".join(o.reasons)))
+    out.print(table if found else f"lane {lane}: no span waits for a review.")

@@ -8,26 +8,29 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from widedeep.artifacts import LIVE, ChampionPointer
-from widedeep.cli.terminal import AsJson, Colour, LaneName, app, counted, err, out, print_json, workplace
+from widedeep.cli.terminal import AsJson, Colour, LaneName, app, counted, err, out, print_json, rows_of, workplace
 from widedeep.errors import OrderError, UsageError
 
 
 @app.command(rich_help_panel="Look")
 def spans(lane: LaneName = LIVE, as_json: AsJson = False) -> None:
-    """How each span of a lane was settled, and why."""
-    from widedeep.publishing.lanes import outcomes
+    """How each span of a lane was settled, why, and what was added to it since."""
+    from widedeep.publishing.lanes import additions, outcomes
 
     with workplace() as place:
-        found = outcomes(place.store, lane)
+        found = sorted((*outcomes(place.store, lane), *additions(place.store, lane)), key=lambda o: (o.span, o.settled_at))
     if as_json:
         print_json(found)
         return
     table = Table("span", "result", "rows", "release", "why")
     for o in found:
         colour = Colour.__members__.get(o.result, "default")
-        table.add_row(str(o.span), f"[{colour}]{o.result}[/]", _rows(o.snapshot), o.release_id or "", "; ".join(o.reasons))
+        table.add_row(
+            str(o.span), f"[{colour}]{o.result}[/]", rows_of(o.snapshot), o.release_id or "", Text("; ".join(o.reasons))
+        )
     out.print(table if found else f"lane {lane}: no span is settled yet. Run `widedeep bootstrap` or `widedeep run`.")
 
 
@@ -45,11 +48,6 @@ def releases(as_json: AsJson = False) -> None:
     for release in found:
         table.add_row(release.release_id, str(release.span), release.decision, release.manifest_sha256[:12])
     out.print(table if found else "no release is published yet. Run `widedeep bootstrap` or `widedeep run`.")
-
-
-def _rows(snapshot: object) -> str:
-    rows = getattr(snapshot, "rows", None)
-    return "" if rows is None else f"{rows:,}"
 
 
 @app.command(rich_help_panel="Look")

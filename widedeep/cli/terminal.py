@@ -26,7 +26,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-from widedeep.artifacts import Value
+from widedeep.artifacts import Snapshot, Value
 
 if TYPE_CHECKING:
     from widedeep.steps import Workplace
@@ -47,6 +47,7 @@ class Colour(StrEnum):
     held = "yellow"
     rejected = "red"
     quarantined = "magenta"
+    added = "blue"
 
 
 DAY = {"formats": ["%Y-%m-%d"], "metavar": "YYYY-MM-DD"}
@@ -124,3 +125,8 @@ def logged(level: int) -> Iterator[None]:
 def print_json(found: Value | Sequence[Value]) -> None:
     plain = found.model_dump(mode="json") if isinstance(found, Value) else [value.model_dump(mode="json") for value in found]
     out.print_json(json.dumps(plain))
+
+
+def rows_of(snapshot: Snapshot | None) -> str:
+    """How many rows, for a table."""
+    return f"{snapshot.rows:,}" if snapshot else ""

@@ -69,7 +69,7 @@ class Drastic(Section):
     drift: float | None = Field(default=0.5, gt=0, le=1)
     label_rate: tuple[Ratio, Ratio] | None = (0.5, 2.0)
     volume: tuple[Ratio, Ratio] | None = (0.2, 5.0)
-    patience: timedelta = timedelta(days=2)
+    patience: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(days=2)
 
 
 class Late(Section):

@@ -1,0 +1,52 @@
+"""
+### A span that changed drastically: learn it?
+
+Drift, label rate or volume of a day went past the contract's limit (`drastic`). The daily run has settled that span as *held*,
+with nothing trained on it, and later days go on without it. A person says what becomes of its rows.
+
+    ask ─▶ record
+    what changed, by how much,       the answer, its author and the reason,
+    and where the report is          under the findings that were judged
+
+1. `widedeep_retrain` starts a run for each such span of the live lane. By hand: trigger it with the span, and with its lane if
+   that is another one. A store that `widedeep doctor` finds unsafe is refused here.
+2. `ask` shows under **Required Actions** what changed. *Accept*: the next candidate learns these rows. *Reject*: they are never
+   learnt. Without an answer within the contract's `drastic.patience` it is a no.
+3. `record` keeps the answer. The first one stands: if somebody answered from a shell meanwhile, `record` is *skipped*, and its
+   log says who answered what.
+
+A replay of the same rows under the same checks finds the answer and asks nobody.
+
+The same from a shell: `widedeep review` lists what waits; `widedeep review --span 2026-11-20 --accept --reason "a sale"` answers.
+"""
+
+import os
+from datetime import timedelta
+
+from airflow.sdk import DAG, Param, chain
+from widedeep_airflow.review import DAG_ID, LIVE, AskOperator, RecordOperator
+from widedeep_airflow.spans import frozen_start
+
+_, start = frozen_start(os.environ)
+
+with DAG(
+    DAG_ID,
+    description="Ask a person whether to learn a span that changed drastically",
+    doc_md=__doc__,
+    schedule=None,
+    start_date=start,
+    max_active_runs=16,
+    is_paused_upon_creation=False,  # while it is paused nobody is asked, and the span waits
+    default_args={
+        "retries": 3,
+        "retry_delay": timedelta(seconds=10),
+        "retry_exponential_backoff": 2,
+        "execution_timeout": timedelta(minutes=5),
+    },
+    params={
+        "span": Param(type="string", format="date", title="Span", description="The day that is held."),
+        "lane": Param(LIVE, type="string", pattern="^[a-z0-9][a-z0-9-]{0,62}$", title="Lane", description="Where it is held."),
+    },
+    tags=["widedeep"],
+) as dag:
+    chain(AskOperator(task_id="ask"), RecordOperator(task_id="record"))

@@ -1,0 +1,110 @@
+"""A person is asked about a span that changed drastically; the daily run that held it does not wait (sixth law).
+
+`widedeep_retrain` starts a run of `widedeep_review` and goes on. That run asks and keeps the answer, or a no when nobody answers.
+The first answer stands: one from a shell counts as well, and the run then says whose it is.
+"""
+
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import BaseOperator, Param
+from airflow.sdk.exceptions import AirflowSkipException
+
+from widedeep_airflow.library import opened
+from widedeep_airflow.progress import collect
+from widedeep_airflow.rollback import approver
+from widedeep_airflow.spans import day
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+DAG_ID = "widedeep_review"
+LIVE = "live"
+ACCEPT, REJECT = "Accept", "Reject"
+NO_REASON = "no reason given"
+
+
+class StartReviewOperator(TriggerDagRunOperator):
+    """Starts the question about this run's span, once; skipped unless the span waits for a review in the live lane.
+
+    In other lanes nobody is asked: there, an answer that was given to the same rows and findings is found.
+    """
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(trigger_dag_id=DAG_ID, logical_date=None, skip_when_already_exists=True, **kwargs)
+
+    def execute(self, context: "Context") -> None:
+        progress = collect(context["ti"], ("ingest", "settle"))
+        if progress.result != "held" or progress.lane != LIVE:
+            raise AirflowSkipException(f"{progress.span}: nobody to ask: {progress.result} in lane {progress.lane}")
+        with opened(context) as (steps, place):
+            if not steps.waits_for_review(place, progress.span):
+                raise AirflowSkipException(f"{progress.span}: nobody to ask: its candidate was held, or the answer is there")
+        self.conf = {"span": progress.span.isoformat(), "lane": progress.lane}
+        self.trigger_run_id = f"review-{progress.lane}-{progress.span}"
+        super().execute(context)
+
+
+class AskOperator(HITLOperator):
+    """Shows under Required Actions what changed; without an answer within the contract's patience it is a no.
+
+    As the run's first task it refuses an unsafe store: there, two answers may both be the first. Skipped if there is an answer.
+    """
+
+    def __init__(self, **kwargs: Any):
+        # Airflow's form wants a text that is not optional; its API takes a blank one, too. The DAG's own are put in before and after.
+        kwargs["params"] = {"reason": Param("", type="string", title="Reason", description="Why; it is kept with the answer.")}
+        super().__init__(
+            subject="Learn a span that changed drastically?",
+            options=[ACCEPT, REJECT],
+            defaults=REJECT,
+            response_timeout=timedelta(days=1),  # until the contract is read
+            **kwargs,
+        )
+
+    def execute(self, context: "Context") -> Any:
+        span, lane = asked_about(context)
+        with opened(context) as (steps, place):
+            steps.require_safe_store(place)
+            held = steps.awaited_review(place, span, lane)
+            if standing := steps.answered(place, held):
+                raise AirflowSkipException(standing.told())
+            patience = place.contract.drastic.patience
+            until = f"{place.clock() + patience:%Y-%m-%d %H:%M} UTC"
+            self.subject = f"Learn span {span} of lane {lane}? It changed drastically."
+            self.body = f"{steps.question(place, held)}\n\nWithout an answer until {until} it is a no."
+            self.response_timeout = patience
+        return super().execute(context)
+
+
+class RecordOperator(BaseOperator):
+    """Keeps the answer under the findings that it judges; the rows of an accepted span are learnt by the next candidate.
+
+    Skipped if somebody else was first. Done again, it finds its record.
+    """
+
+    def execute(self, context: "Context") -> str:
+        span, lane = asked_about(context)
+        answer = context["ti"].xcom_pull(task_ids="ask")
+        by, why = answered_by(answer)
+        with opened(context) as (steps, place):
+            here = replace(place, actor=f"{place.actor}, answered by {by}")
+            standing = steps.review(here, span, answer["chosen_options"][0].lower(), why, lane)
+            if standing.reviewed_by != here.actor:
+                raise AirflowSkipException(f"{standing.told()}. The first answer stands.")
+            return str(standing.told())
+
+
+def asked_about(context: "Context") -> tuple[date, str]:
+    """Span and lane of the question."""
+    return day(context["params"]["span"], "Param 'span'"), context["params"]["lane"]
+
+
+def answered_by(answer: dict[str, Any]) -> tuple[str, str]:
+    """Who answered, and why; nobody, where the patience ended."""
+    if not answer.get("responded_by_user"):
+        return "nobody", f"nobody answered until {answer['responded_at']:%Y-%m-%d %H:%M} UTC"
+    return approver(answer), str(answer["params_input"].get("reason") or "").strip() or NO_REASON
