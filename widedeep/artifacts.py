@@ -10,12 +10,13 @@ import re
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from widedeep.errors import IntegrityError, UsageError
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ReleaseId = Annotated[str, Field(pattern=r"^r-[0-9a-f]{16}$")]
+ErasureId = Annotated[str, Field(pattern=r"^e-[0-9a-f]{16}$")]
 LANE = r"^[a-z0-9][a-z0-9-]{0,62}$"
 Lane = Annotated[str, Field(pattern=LANE)]
 Decision = Literal["promote", "hold", "reject"]
@@ -152,7 +153,11 @@ class NumericProfile(Value):
 
 
 class Lineage(Value):
-    """All inputs of a release, and so its id: the same inputs give the same payload (second law)."""
+    """All inputs of a release, and so its id: the same inputs give the same payload (second law).
+
+    `erasures` are all by which somebody is forgotten: neither this release nor a later one of the line names that user by spans
+    up to the erasure's day. Without any they are not written, as in releases from before there were erasures.
+    """
 
     span: date
     parent: ReleaseId | None
@@ -162,6 +167,12 @@ class Lineage(Value):
     source_digest: Digest
     seed: int
     profile: NumericProfile
+    erasures: tuple[ErasureId, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def without_nothing(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = plain(self)
+        return fields if self.erasures else {name: value for name, value in fields.items() if name != "erasures"}
 
     def release_id(self) -> str:
         return f"r-{self.content_digest()[:16]}"

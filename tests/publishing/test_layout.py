@@ -22,6 +22,9 @@ VALUES |= {
     "pointer_sha256": DIGEST,
     "sequence": 1,
     "settings_digest": DIGEST,
+    "until": SPAN,
+    "user_sha256": DIGEST,
+    "report_sha256": DIGEST,
     "token": "t",
 }
 VALUES |= {"delivered": DIGEST, "release_id": "r-0123456789abcdef", "file": FILE, "name": "verdict", "lane": "live"}
@@ -36,6 +39,7 @@ READERS = {
     "outcome_span",
     "addition_span",
     "is_findings",
+    "erasure_of",
     "delivery",
 }
 BUILDERS = [f for n, f in inspect.getmembers(layout, inspect.isfunction) if f.__module__ == layout.__name__ and n not in READERS]

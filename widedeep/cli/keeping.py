@@ -9,7 +9,8 @@ import typer
 from rich.filesize import decimal
 from rich.table import Table
 
-from widedeep.cli.terminal import AsJson, app, counted, out, workplace
+from widedeep.cli.terminal import AsJson, app, counted, out, print_json, workplace
+from widedeep.errors import UsageError
 
 KEPT = {True: "[green]kept[/]", False: "[red]broken[/]", None: "[yellow]no answer[/]"}
 
@@ -58,3 +59,32 @@ def prune(
         out.print(table)
     went = "freed" if delete else "would be freed by `widedeep prune --delete`"
     out.print(f"{decimal(planned.size_bytes)} {went}; {len(planned.uploads)} unfinished uploads")
+
+
+@app.command(rich_help_panel="Keep")
+def erase(
+    user: Annotated[str, typer.Option(help="The user's key, as in the contract's user column.")],
+    delete: Annotated[bool, typer.Option("--delete", help="Erase; else it is only shown.")] = False,
+    reason: Annotated[str | None, typer.Option(help="Why; it is kept with the record, so no name in it.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Forget one user: rows, vocabulary rows, releases; tells what is left, and what must be retrained (docs/erasure.md)."""
+    from widedeep.steps import erase as carry_out
+    from widedeep.steps import plan_erasure
+
+    if delete and not (reason or "").strip():
+        raise UsageError("erase --delete: got no --reason, wanted why, in words; it is kept with the record.")
+    with workplace() as place:
+        with counted("search") as on_look:
+            found, report = plan_erasure(place, user, on_look)
+        if delete:
+            with counted("erase") as on_item:
+                done = count(1)
+                report = carry_out(place, found, str(reason), lambda _: on_item(next(done), len(report.gone)))
+    if as_json:
+        print_json(report)
+        return
+    for line in report.told():
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+    freed = "freed" if delete else "would be freed by `widedeep erase --user ... --reason ... --delete`"
+    out.print(f"{decimal(report.size_bytes)} {freed}")

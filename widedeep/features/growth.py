@@ -114,6 +114,19 @@ def grow(
     return Vocabularies(values, admit(crosses, pairs, span, evict_after_days=limits.evict_after_days, room=room), features)
 
 
+def without_values(vocabularies: Vocabularies, rows: Int64s) -> Vocabularies:
+    """The vocabularies without the keys of these rows of `values`: the rows become free, and so do those of their crosses.
+
+    A pair that waits with one of them is forgotten, too, since the row may pass to another value.
+    """
+    values, crosses = vocabularies.values, vocabularies.crosses
+    given_up = _given_up(crosses, rows, len(values))
+    touched = np.isin(np.array(sides_of(crosses.waiting["key"].to_numpy())), rows).any(0)
+    waiting = crosses.waiting.filter(pa.array(~touched))
+    free = Vocabulary(_freed(values.rows, np.isin(np.arange(len(values)), rows)), values.waiting)
+    return Vocabularies(free, Vocabulary(given_up.rows, waiting), vocabularies.features)
+
+
 def growth(before: Vocabularies, after: Vocabularies, contract: Contract, row_bytes: RowBytes) -> Growth:
     """What lies between two states of the vocabularies, the later one grown by the contract."""
     new_values, evicted_values = _turnover(before.values, after.values)
@@ -187,12 +200,16 @@ def _given_up(crosses: Vocabulary, recycled: Int64s, values: int) -> Vocabulary:
         return crosses
     passed_on = np.zeros(values, np.bool_)
     passed_on[recycled] = True
-    gone = pa.array(_touched(crosses.rows["key"], passed_on))
-    rows = crosses.rows
-    for i, name in enumerate(("feature", "key")):
-        rows = rows.set_column(i, name, pc.if_else(gone, None, rows[name]))
+    rows = _freed(crosses.rows, _touched(crosses.rows["key"], passed_on))
     # Those that wait need no such care: they were last seen no later than their sides, so they are forgotten in this same growth.
-    return Vocabulary(rows.combine_chunks(), crosses.waiting)
+    return Vocabulary(rows, crosses.waiting)
+
+
+def _freed(rows: pa.Table, gone: np.ndarray) -> pa.Table:
+    """The rows of a vocabulary, some of them without feature and key: they are free."""
+    for i, name in enumerate(("feature", "key")):
+        rows = rows.set_column(i, name, pc.if_else(pa.array(gone), None, rows[name]))
+    return rows.combine_chunks()
 
 
 def _touched(keys: pa.ChunkedArray, passed_on: np.ndarray) -> np.ndarray:

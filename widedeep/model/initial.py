@@ -49,7 +49,7 @@ def _embedding_rows(rows: pa.Table, width: int, seed: int) -> torch.Tensor:
 
 def _hash(rows: pa.Table, seed: int) -> Uint64s:
     kind = pc.if_else(rows["oov"], "oov", pc.if_else(pc.is_null(rows["key"]), "missing", "value"))
-    text = pc.binary_join_element_wise(rows["feature"], kind, pc.fill_null(rows["key"], ""), "\x1f")
+    text = pc.binary_join_element_wise(pc.fill_null(rows["feature"], ""), kind, pc.fill_null(rows["key"], ""), "\x1f")
     hashed = pd.util.hash_array(text.to_numpy(), categorize=False)
     return _mix(hashed ^ _mix(np.array([seed], np.uint64)))
 

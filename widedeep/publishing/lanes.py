@@ -13,6 +13,7 @@ from widedeep.artifacts import LIVE, Outcome
 from widedeep.errors import OrderError
 from widedeep.publishing import layout
 from widedeep.publishing.pointer import champion
+from widedeep.publishing.renewals import load_renewals
 from widedeep.publishing.store import ObjectStore
 
 
@@ -39,8 +40,12 @@ def additions(store: ObjectStore, lane: str) -> tuple[Outcome, ...]:
 def history(store: ObjectStore, lane: str, span: date) -> tuple[Outcome, ...]:
     """What a run of `span` builds on: the lane's own outcomes and, before its first span, those of `live`; additions last.
 
-    Where `live` has adopted another lane, that lane's outcomes stand for its own.
+    Where `live` has adopted another lane, that lane's outcomes stand for its own. Each has the rows that stand since an erasure.
     """
+    return load_renewals(store).outcomes(_history(store, lane, span))
+
+
+def _history(store: ObjectStore, lane: str, span: date) -> tuple[Outcome, ...]:
     if lane == LIVE:
         return _live(store, date.max)
     own = outcomes(store, lane)

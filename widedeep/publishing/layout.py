@@ -64,6 +64,11 @@ def is_findings(key: str) -> bool:
     return PurePosixPath(key).name == "findings.json"
 
 
+def reports_on(snapshot: Snapshot) -> str:
+    """How the keys of all reports on one snapshot begin, whatever the checks were."""
+    return f"{VALIDATIONS}{snapshot.span}/{snapshot.digest[:DIGEST_CHARS]}-"
+
+
 def unreadable(span: date, delivered: Digest) -> str:
     """Findings on a delivery that never became a snapshot; `delivered` covers its bytes."""
     return f"{VALIDATIONS}{span}/unreadable-{delivered[:DIGEST_CHARS]}/findings.json"
@@ -198,6 +203,34 @@ def lane_of(key: str) -> str | None:
     """The lane, if this is the key of its champion pointer."""
     path = PurePosixPath(key)
     return path.parent.name if key == champion(path.parent.name) else None
+
+
+def erasures() -> str:
+    return "erasures/records/"
+
+
+def erasure(until: date, user_sha256: Digest) -> str:
+    """The record that a user is forgotten in all spans up to a day; the key says it all."""
+    return f"{erasures()}{until}/{user_sha256}.json"
+
+
+def erasure_of(key: str) -> tuple[date, Digest]:
+    """The day and the user of an erasure's key."""
+    return date.fromisoformat(part(key, 2)), PurePosixPath(key).stem
+
+
+def erasure_report(until: date, user_sha256: Digest, report_sha256: Digest) -> str:
+    """What one run of an erasure did, and what it left."""
+    return f"erasures/reports/{until}/{user_sha256}/{report_sha256[:DIGEST_CHARS]}.json"
+
+
+def renewals() -> str:
+    return "erasures/renewals/"
+
+
+def renewal(span: date, digest: Digest) -> str:
+    """Which rows stand for those with this digest since an erasure."""
+    return f"{renewals()}{span}/{digest}.json"
 
 
 def diagnosis(settings_digest: Digest) -> str:

@@ -87,13 +87,13 @@ def valid(outcomes: Iterable[Outcome], seen: Seen) -> list[Snapshot]:
 
     Of versions that replace one another it is the one that has been learnt, else the last.
     """
-    known = {(o.span, o.snapshot.digest): o for o in outcomes if o.snapshot and _learnable(o)}
+    known = {(o.span, o.snapshot.digest): o for o in outcomes if o.snapshot and learnable(o)}
     successor = {(o.span, o.replaces): o.snapshot for o in known.values() if o.replaces}
     firsts = [o.snapshot for o in known.values() if (o.span, o.replaces) not in known]
     return [_current(snapshot, successor, seen) for snapshot in firsts if snapshot]
 
 
-def _learnable(outcome: Outcome) -> bool:
+def learnable(outcome: Outcome) -> bool:
     """A span that was held before anything was trained on it has no release."""
     return outcome.result in VALID and (outcome.result != "held" or outcome.release_id is not None)
 

@@ -17,6 +17,7 @@ from widedeep.publishing.pending import awaited
 from widedeep.publishing.pointer import moves, withdrawn
 from widedeep.publishing.releases import load_manifest
 from widedeep.publishing.removal import Item, Kind, Plan, champions, known_lanes, payload_keys, restore, standing
+from widedeep.publishing.renewals import seen_by
 from widedeep.publishing.store import Listed, ObjectStore
 
 
@@ -122,7 +123,7 @@ def _awaited(store: ObjectStore, lane: str, past: tuple[Outcome, ...], pending: 
     parent = lanes.parent_as_of(past, date.max, withdrawn(store, lane))
     if parent and parent not in champions(store) and standing(store, parent) is None:
         return []
-    seen = load_manifest(store, parent, published=True).seen() if parent else frozenset()
+    seen = seen_by(store, load_manifest(store, parent, published=True) if parent else None)
     return awaited(past, seen, pool_spans, pending)
 
 

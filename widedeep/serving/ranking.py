@@ -23,6 +23,7 @@ from widedeep.errors import UsageError
 from widedeep.model.bundle import READER_FILES, load_bundle
 from widedeep.model.scoring import score_rows
 from widedeep.publishing import releases, snapshots
+from widedeep.publishing.renewals import load_renewals
 from widedeep.publishing.store import ObjectStore
 
 
@@ -72,8 +73,9 @@ def _last_row(store: ObjectStore, contract: Contract, manifest: Manifest, user: 
     Whole snapshots are read: a held-out row tells what the user is like as well as a learnt one, and no label is used. Each span
     back to the user's newest is downloaded; for an unknown user all of them.
     """
+    renewals = load_renewals(store)
     for span, version in sorted({(p.span, p.version) for p in (*manifest.inherited, *manifest.lineage.learnt)}, reverse=True):
-        rows = snapshots.load_rows(store, snapshots.version(store, span, version), folder)
+        rows = snapshots.load_rows(store, renewals.current(snapshots.version(store, span, version)), folder)
         theirs = rows.filter(pc.equal(rows[contract.user].cast(pa.string()), user))
         if theirs.num_rows:
             return theirs.sort_by(contract.time).slice(theirs.num_rows - 1)

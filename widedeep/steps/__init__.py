@@ -10,6 +10,7 @@ the steps that need them import them, the others don't pay.
 from widedeep.steps.arrival import readiness, start
 from widedeep.steps.bootstrap import bootstrap
 from widedeep.steps.chain import STEPS, dry_run, gate, ingest, publish, run_span, settle, train, validate
+from widedeep.steps.erasing import erase, plan_erasure
 from widedeep.steps.examination import examine_store, require_safe_store
 from widedeep.steps.pruning import plan_prune, prune
 from widedeep.steps.reviewing import answered, awaited_review, question, review, waits_for_review
@@ -26,11 +27,13 @@ __all__ = [
     "bootstrap",
     "deliver_sample",
     "dry_run",
+    "erase",
     "examine_store",
     "former_champions",
     "gate",
     "ingest",
     "open_workplace",
+    "plan_erasure",
     "plan_prune",
     "plan_rollback",
     "prune",

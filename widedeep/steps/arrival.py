@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from widedeep.artifacts import LIVE, Progress, Snapshot, Validation, Waiting, lane_name
 from widedeep.errors import OrderError
 from widedeep.publishing import lanes, layout, quarantine, snapshots
+from widedeep.publishing.erasures import without_erased
+from widedeep.publishing.renewals import renewals_told
 from widedeep.steps import delivery
 from widedeep.steps.past import PROFILE, past_profiles
 from widedeep.steps.reviewing import accepted
@@ -77,7 +79,8 @@ def ingest(
     table = delivery.read(place, progress.span, seen)
     if isinstance(table, delivery.Refused):
         return _quarantine_unreadable(place, progress, table)
-    rows = own_rows(table, place.contract, progress.span, take_late)
+    kept = without_erased(place.store, progress.span, table, place.contract.user)
+    rows = own_rows(kept, place.contract, progress.span, take_late)
     snapshot = snapshots.save_snapshot(place.store, progress.span, rows, place.folder())
     told = f"{snapshot.rows} rows in {len(seen.files)} file(s), snapshot v{snapshot.version} {snapshot.digest[:12]}"
     log.info("%s: %s", snapshot.span, told)
@@ -91,11 +94,7 @@ def validate(place: Workplace, progress: Progress) -> Progress:
     further version of the span, and the chain goes on with that.
     """
     snapshot = wanted(progress.snapshot, "snapshot", "ingest")
-    key = layout.validation(snapshot, place.contract.checks_digest)
-    known = place.store.get(key)
-    validation = (
-        Validation.from_bytes(known.data, f"{place.store.url}/{key}") if known else _assess(place, progress.lane, snapshot, key)
-    )
+    key, validation = judged(place, progress.lane, snapshot)
     drastic = bool(validation.drastic) and not validation.critical and not accepted(place.store, validation)
     _tell(place, validation, snapshot, key, drastic=drastic)
     clean = validation.clean or snapshot
@@ -115,11 +114,21 @@ def _tell(place: Workplace, validation: Validation, snapshot: Snapshot, key: str
     log.info(told, snapshot.span, (validation.clean or snapshot).rows, verdict, len(validation.findings), report)
 
 
+def judged(place: Workplace, lane: str, snapshot: Snapshot) -> tuple[str, Validation]:
+    """What the contract's checks find in a snapshot, stored, and its key."""
+    key = layout.validation(snapshot, place.contract.checks_digest)
+    known = place.store.get(key)
+    if known:
+        return key, Validation.from_bytes(known.data, f"{place.store.url}/{key}")
+    return key, _assess(place, lane, snapshot, key)
+
+
 def _assess(place: Workplace, lane: str, snapshot: Snapshot, key: str) -> Validation:
     """Run the checks and store what they found; the findings go last: their presence says that the rest is there."""
     from widedeep.data.validation import assess
 
-    rows = snapshots.load_rows(place.store, snapshot, place.folder())
+    with renewals_told(place.store, snapshot):
+        rows = snapshots.load_rows(place.store, snapshot, place.folder())
     found = assess(rows, place.contract, snapshot.span, past_profiles(place, lane, snapshot.span))
     evidence = {PROFILE: found.profile.to_bytes(), "result.json": found.result, **found.docs}
     for name, data in evidence.items():

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from widedeep.artifacts import Digest, DryRunReport, Manifest, Verdict, sha256
 from widedeep.errors import FormatError, IntegrityError
 from widedeep.publishing import layout, releases
+from widedeep.publishing.renewals import seen_by
 from widedeep.publishing.store import ObjectStore
 from widedeep.steps.named import named_release
 from widedeep.steps.records import Record
@@ -91,7 +92,8 @@ def _unbound(store: ObjectStore, manifest: Manifest, key: str, value: Evidence) 
 
 
 def _unfair(store: ObjectStore, manifest: Manifest, key: str, verdict: Verdict) -> Iterator[str]:
-    if any((part.span, part.digest, part.part) in manifest.seen() for part in verdict.holdout):
+    seen = seen_by(store, manifest)
+    if any((part.span, part.digest, part.part) in seen for part in verdict.holdout):
         yield f"{store.url}/{key}: was reached on rows that {manifest.release_id} had learnt."
     try:
         champion = named_release(store, verdict.champion) if verdict.champion else None

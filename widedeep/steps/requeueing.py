@@ -15,9 +15,11 @@ import pyarrow as pa
 from widedeep.artifacts import LIVE, Outcome, Progress, Snapshot, Validation
 from widedeep.errors import UsageError
 from widedeep.publishing import lanes, snapshots
+from widedeep.publishing.erasures import without_erased
 from widedeep.publishing.pending import NO_ROWS, Seen, valid
 from widedeep.publishing.pointer import withdrawn
 from widedeep.publishing.releases import load_manifest
+from widedeep.publishing.renewals import seen_by
 from widedeep.steps import arrival
 from widedeep.steps.descent import descendants, how_to_replay
 from widedeep.steps.workplace import Workplace, stored, wanted
@@ -65,7 +67,8 @@ def _merged(place: Workplace, past: list[Outcome], lane: str, repaired: pa.Table
     from widedeep.data.tables import without
 
     span = past[0].span
-    rows = conform(repaired.drop_columns([name for name in REPAIRED if name in repaired.column_names]), place.contract)
+    plain = conform(repaired.drop_columns([name for name in REPAIRED if name in repaired.column_names]), place.contract)
+    rows = without_erased(place.store, span, plain, place.contract.user)
     tables = [snapshots.load_rows(place.store, s, place.folder()) for s in valid(past, _seen(place, lane))]
     try:
         standing = pa.concat_tables([*tables, rows.slice(0, 0)], promote_options="permissive")
@@ -110,7 +113,7 @@ def _offer(place: Workplace, past: list[Outcome], judged: Progress, snapshot: Sn
 def _seen(place: Workplace, lane: str) -> Seen:
     """What the lane's next candidate would not learn again."""
     parent = lanes.parent_as_of(lanes.history(place.store, lane, date.max), date.max, withdrawn(place.store, lane))
-    return load_manifest(place.store, parent, published=True).seen() if parent else frozenset()
+    return seen_by(place.store, load_manifest(place.store, parent, published=True) if parent else None)
 
 
 def _line(past: list[Outcome]) -> list[str]:

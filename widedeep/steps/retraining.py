@@ -1,6 +1,7 @@
 """A valid snapshot becomes a candidate: warm-started from the as-of parent, trained on what is pending, staged in the store."""
 
 import logging
+from collections.abc import Collection, Iterable
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,9 +10,11 @@ from widedeep.artifacts import Candidate, Lineage, Manifest, Outcome, Part, Prog
 from widedeep.data.contract import Pending
 from widedeep.errors import ContractError, OrderError
 from widedeep.publishing import lanes, releases, snapshots
+from widedeep.publishing.erasures import Erased, erasures, forgotten_in
 from widedeep.publishing.keys import load_trust
 from widedeep.publishing.pending import Plan, plan
 from widedeep.publishing.pointer import champion, withdrawn
+from widedeep.publishing.renewals import renewals_told, seen_by
 from widedeep.publishing.signing import check_signature
 from widedeep.publishing.transfer import file_ref, full_disk_told
 from widedeep.steps.records import record
@@ -72,6 +75,7 @@ def train_after(place: Workplace, progress: Progress, outcomes: tuple[Outcome, .
         source_digest=source_digest(),
         seed=contract.training.seed,
         profile=numeric_profile(contract.training),
+        erasures=tuple(sorted(erased.erasure_id for erased in erasures(place.store))),
     )
     candidate = releases.find_candidate(place.store, lineage.release_id()) or _train(place, lineage, parent)
     record(place, "trained", candidate)
@@ -108,22 +112,30 @@ def plan_after(
             f"contract {place.contract.name}: split.salt or split.holdout_share changed since {parent.release_id}, which may "
             "have trained on rows that would be held out now. Put them back; a new rule needs a new chain."
         )
-    return plan(outcomes, own, parent.seen() if parent else frozenset(), place.contract.split, rule)
+    return plan(outcomes, own, seen_by(place.store, parent), place.contract.split, rule)
 
 
-def part_rows(place: Workplace, part: Part) -> "RowsInFile":
-    """The rows of one side of a snapshot's split, in a scratch file of their own."""
+def part_rows(place: Workplace, part: Part, forgotten: Collection[str] = ()) -> "RowsInFile":
+    """The rows of one side of a snapshot's split, in a scratch file of their own; none of the users with these digests.
+
+    Raises:
+        StaleError: an erasure has renewed the rows; what was planned with them has to be planned again.
+    """
     import pyarrow.parquet as pq
 
     from widedeep.data.conform import optional
+    from widedeep.data.erased import rows_of_users
     from widedeep.data.rows import RowsInFile
     from widedeep.data.split import is_held_out
 
-    path = snapshots.fetch_rows(place.store, snapshots.version(place.store, part.span, part.version), place.folder())
+    snapshot = snapshots.version(place.store, part.span, part.version)
+    with renewals_told(place.store, snapshot):
+        path = snapshots.fetch_rows(place.store, snapshot, place.folder())
     with pq.ParquetFile(path) as file:
         users = file.read(columns=[place.contract.user])[place.contract.user]
     held_out = is_held_out(users, place.contract, part.span).to_numpy()
-    return RowsInFile(path, held_out if part.part == "holdout" else ~held_out, optional(place.contract))
+    side = held_out if part.part == "holdout" else ~held_out
+    return RowsInFile(path, side & ~rows_of_users(users, forgotten) if forgotten else side, optional(place.contract))
 
 
 def load_release(place: Workplace, manifest: Manifest, *, optimizer: bool) -> tuple["Bundle", Path]:
@@ -147,7 +159,10 @@ def _train(place: Workplace, lineage: Lineage, parent: Manifest | None) -> Candi
     from widedeep.training.candidate import train_candidate
 
     before, before_folder = load_release(place, parent, optimizer=True) if parent else (None, None)
-    parts = [(part, part_rows(place, part)) for part in lineage.learnt]
+    known = [erased for erased in erasures(place.store) if erased.erasure_id in lineage.erasures]
+    if before and parent:
+        before = _without_erased(before, parent, known, place.contract.user)
+    parts = [(part, part_rows(place, part, forgotten_in(known, part.span))) for part in lineage.learnt]
     bundle, report = train_candidate(before, parts, place.contract, lineage.seed, place.on_rows)
     del before
     folder = place.folder()
@@ -170,6 +185,14 @@ def _train(place: Workplace, lineage: Lineage, parent: Manifest | None) -> Candi
         log.warning("%s: %s", lineage.span, warning)
     inherited = (*parent.inherited, *parent.lineage.learnt) if parent else ()
     return releases.stage(place.store, folder, lineage, inherited)
+
+
+def _without_erased(bundle: "Bundle", parent: Manifest, known: Iterable[Erased], user: str) -> "Bundle":
+    """The parent without the users who were not forgotten yet when it was trained."""
+    from widedeep.training.erased import without_users
+
+    users = {erased.user_sha256 for erased in known if erased.erasure_id not in parent.lineage.erasures}
+    return without_users(bundle, user, users) if users else bundle
 
 
 def _save_delta(parent: Manifest, parent_folder: Path, bundle: "Bundle", folder: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Literal
 from widedeep.artifacts import LIVE, Outcome, Review, Validation
 from widedeep.errors import UsageError
 from widedeep.publishing import lanes, layout
+from widedeep.publishing.renewals import load_renewals
 from widedeep.publishing.store import ObjectStore
 from widedeep.steps.workplace import Workplace, stored
 
@@ -78,8 +79,9 @@ def _outcome(place: Workplace, span: date, lane: str) -> Outcome | None:
 
 
 def judged(place: Workplace, held: Outcome) -> Validation:
-    """The findings that a span is held for."""
-    key = str(held.validation)
+    """The findings that a span is held for, on the rows that stand since an erasure."""
+    rows = load_renewals(place.store).current(held.snapshot) if held.snapshot else None
+    key = layout.validation(rows, place.contract.checks_digest) if rows and rows != held.snapshot else str(held.validation)
     return Validation.from_bytes(stored(place.store, key), f"{place.store.url}/{key}")
 
 

@@ -13,6 +13,7 @@ from widedeep.publishing import lanes, moves, releases
 from widedeep.publishing.pending import awaited, unlearnt
 from widedeep.publishing.pointer import champion
 from widedeep.publishing.pointer import moves as read_moves
+from widedeep.publishing.renewals import seen_by
 from widedeep.publishing.snapshots import rows_stand
 from widedeep.steps.judgement import rehearsed
 from widedeep.steps.workplace import Workplace
@@ -80,7 +81,7 @@ def plan_rollback(place: Workplace, lane: str, release_id: str | None = None) ->
     _, manifest, gone = moves.withdrawing(place.store, lane, release_id or before[0].release_id)
     past = lanes.history(place.store, lane, date.max)
     _check_rows(place, past, manifest)
-    waiting = unlearnt((outcome for outcome in past if outcome.span > manifest.lineage.span), manifest.seen())
+    waiting = unlearnt((outcome for outcome in past if outcome.span > manifest.lineage.span), seen_by(place.store, manifest))
     spans, rule = tuple(sorted(snapshot.span for snapshot in waiting)), place.contract.pending
     return RollbackPlan(
         lane=lane,
@@ -96,7 +97,7 @@ def plan_rollback(place: Workplace, lane: str, release_id: str | None = None) ->
 
 def _check_rows(place: Workplace, past: Iterable[Outcome], to: Manifest) -> None:
     """Raise OrderError if rows are gone that the lane would wait for: its next candidate could not be trained or judged."""
-    needed = awaited(past, to.seen(), place.contract.split.pool_spans, place.contract.pending)
+    needed = awaited(past, seen_by(place.store, to), place.contract.split.pool_spans, place.contract.pending)
     gone = sorted({snapshot.span for snapshot in needed if not rows_stand(place.store, snapshot)})
     if gone:
         raise OrderError(
