@@ -55,7 +55,7 @@ class AskOperator(HITLOperator):
     """
 
     def __init__(self, **kwargs: Any):
-        # Airflow's form wants a text that is not optional; its API takes a blank one, too. The DAG's own are put in before and after.
+        # Airflow's form wants a text that is not optional; its API takes a blank one, too.
         kwargs["params"] = {"reason": Param("", type="string", title="Reason", description="Why; it is kept with the answer.")}
         super().__init__(
             subject="Learn a span that changed drastically?",

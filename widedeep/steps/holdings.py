@@ -114,7 +114,7 @@ def _tables(objects: Iterable[Listed]) -> Iterator[Listed]:
 
 
 def _landed(place: Workplace) -> Iterator[str]:
-    """Keys of delivered files, or their paths on this machine, also of those that are hidden or left from another way of delivery."""
+    """Keys of delivered files, or their paths on this machine: also hidden ones, and those of another way of delivery."""
     top = place.contract.delivery.prefix.partition("{")[0]
     if top.startswith(layout.LOCAL):
         paths = sorted(Path(top.removeprefix(layout.LOCAL)).rglob("*"))
