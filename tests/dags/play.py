@@ -20,13 +20,13 @@ def main(runs: str, fake_steps: str | None = None) -> None:
     from airflow.models.dagrun import DagRun
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
+    from airflow.utils.types import DagRunTriggeredByType
 
     told = []
     for run in json.loads(runs):
         os.environ.update(run.get("environment", {}))
-        dag = _load(
-            run.get("dag_id", "widedeep_retrain")
-        )  # anew for each run, as for each task: a Param remembers the configuration of the run before
+        # Anew for each run, as for each task: a Param remembers the configuration of the run before.
+        dag = _load(run.get("dag_id", "widedeep_retrain"))
         day = run["logical_date"]
         moment = datetime.fromisoformat(day).replace(tzinfo=UTC) if day else None
         dag_run = dag.test(logical_date=moment, run_conf=run.get("conf") or {})
@@ -34,7 +34,7 @@ def main(runs: str, fake_steps: str | None = None) -> None:
             tasks = {ti.task_id: (str(ti.state), ti.try_number) for ti in dag_run.get_task_instances(session=session)}
             pushed = session.query(XComModel).filter_by(run_id=dag_run.run_id).all()
             xcoms = {x.task_id: x.value for x in pushed if x.key == "return_value"}
-            started = session.query(DagRun).filter_by(triggered_by="operator").all()
+            started = session.query(DagRun).filter_by(triggered_by=DagRunTriggeredByType.OPERATOR).all()
             asked = {run.run_id: [run.dag_id, run.conf] for run in started}
         told.append({"state": str(dag_run.state), "tasks": tasks, "xcoms": xcoms, "started": asked})
     print("PLAYED", json.dumps(told, default=str))

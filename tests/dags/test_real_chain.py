@@ -60,7 +60,7 @@ def test_every_day_is_settled_and_every_run_green(played: tuple[list[Told], str]
 
 def test_a_delivered_day_runs_every_step_once(played: tuple[list[Told], str]) -> None:
     for run in (played[0][0], played[0][3]):
-        assert {tuple(shown) for shown in run["tasks"].values()} == {("success", 1)}
+        assert {task: shown for task, shown in run["tasks"].items() if shown != ["success", 1]} == {"ask": ["skipped", 1]}
 
 
 def test_unreadable_files_and_a_missing_delivery_skip_what_has_nothing_to_do(played: tuple[list[Told], str]) -> None:
