@@ -43,9 +43,7 @@ def library(monkeypatch):
 
     @contextmanager
     def open_workplace(environment, *, actor):
-        yield SimpleNamespace(
-            actor=actor, store=SimpleNamespace(url="s3://widedeep"), contract=SimpleNamespace(label_delay=0)
-        )
+        yield SimpleNamespace(actor=actor, store=SimpleNamespace(url="s3://widedeep"), contract=SimpleNamespace(label_delay=0))
 
     monkeypatch.setattr(steps, "open_workplace", open_workplace)
     monkeypatch.setattr(steps, "require_safe_store", lambda _: None)
