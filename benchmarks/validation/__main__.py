@@ -1,6 +1,6 @@
 """Which damaged spans the checks catch, and at which level (benchmarks/validation/faults.py).
 
-    python -m benchmarks.validation                    # 3,000 and 100,000 rows; some ten minutes
+    python -m benchmarks.validation                    # 3,000, 100,000 and a million rows; some 50 minutes
     python -m benchmarks.validation --rows 1000000     # one size; writes no file
 
 Good days are of simulated app stores, whose seeds were not used while the checks were written, after a history of `HISTORY` days.
@@ -28,7 +28,7 @@ from widedeep.data.validation import assess
 
 LEVELS = {"critical": "quarantined", "drastic": "held", "rows": "rows", "warning": "warning"}
 SEEDS = (60, 61)
-SIZES = (3_000, 100_000)
+SIZES = (3_000, 100_000, 1_000_000)
 
 
 def findings_on(fault: Fault, good: Good, rule: Contract, seed: int) -> tuple[Finding, ...]:
