@@ -11,6 +11,7 @@ from airflow.sdk import BaseOperator, TriggerRule
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from widedeep_airflow.library import opened
+from widedeep_airflow.links import DataReport
 from widedeep_airflow.progress import STEPS, added, collect, why_over
 from widedeep_airflow.spans import span_of
 from widedeep_airflow.triggers import DeliveryTrigger
@@ -29,6 +30,8 @@ GRACE = timedelta(minutes=2)
 
 class StepOperator(BaseOperator):
     """One step between `ingest` and `settle`. Skipped when nothing is left to do: the span is over, or its candidate rejected."""
+
+    operator_extra_links = (DataReport(),)
 
     def __init__(self, *, step: str, task_id: str | None = None, **kwargs: Any):
         super().__init__(task_id=task_id or step, **kwargs)
@@ -53,6 +56,8 @@ class IngestOperator(BaseOperator):
     `patience` bounds a wait that has no deadline of its own, such as the one for a person who starts the bootstrap.
     `grace`: how long after the run's start a delivery can still come, even if the contract's deadline has passed.
     """
+
+    operator_extra_links = (DataReport(),)
 
     def __init__(self, *, poll_s: float = 5.0, patience: timedelta = A_WEEK, grace: timedelta = GRACE, **kwargs: Any):
         super().__init__(**kwargs)

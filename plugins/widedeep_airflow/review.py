@@ -14,6 +14,7 @@ from airflow.sdk import BaseOperator, Param
 from airflow.sdk.exceptions import AirflowSkipException
 
 from widedeep_airflow.library import opened
+from widedeep_airflow.links import address
 from widedeep_airflow.progress import collect
 from widedeep_airflow.rollback import approver
 from widedeep_airflow.spans import day
@@ -75,7 +76,7 @@ class AskOperator(HITLOperator):
             patience = place.contract.drastic.patience
             until = f"{place.clock() + patience:%Y-%m-%d %H:%M} UTC"
             self.subject = f"Learn span {span} of lane {lane}? It changed drastically."
-            self.body = f"{steps.question(place, held)}\n\nWithout an answer until {until} it is a no."
+            self.body = f"{steps.question(place, held, address)}\n\nWithout an answer until {until} it is a no."
             self.response_timeout = patience
         return super().execute(context)
 

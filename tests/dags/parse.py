@@ -12,12 +12,13 @@ def params(dag):
 
 
 bag = DagBag()
+plugins = plugins_manager.get_plugin_info(["source"])
 modules = sorted(sys.modules)
 told = {
     "errors": bag.import_errors,
     "modules": modules,
     "plugin_errors": plugins_manager.get_import_errors(),
-    "plugin_files": [plugin["source"] for plugin in plugins_manager.get_plugin_info(["source"])],
+    "plugin_files": [str(plugin["source"]) for plugin in plugins],
     "dags": {
         dag.dag_id: {
             "edges": sorted([task.task_id, below] for task in dag.tasks for below in task.downstream_task_ids),

@@ -34,13 +34,13 @@ def test_the_folder_holds_six_dags_and_no_import_error(parsed: Parsed) -> None:
     assert set(parsed["dags"]) == {"sample_feed", *ALWAYS}
 
 
-def test_the_plugin_package_is_imported_and_none_of_its_files_is_executed_as_a_plugin(parsed: Parsed) -> None:
+def test_the_plugin_package_is_imported_and_only_the_file_beside_it_is_executed_as_a_plugin(parsed: Parsed) -> None:
     assert parsed["plugin_errors"] == {}
-    assert [source for source in parsed["plugin_files"] if "widedeep" in source] == []
+    assert [source for source in parsed["plugin_files"] if "widedeep" in source] == ["$PLUGINS_FOLDER/widedeep_plugin.py"]
     assert "widedeep_airflow.operators" in parsed["modules"]
 
 
-def test_nothing_heavy_is_imported_while_dags_are_parsed(parsed: Parsed) -> None:
+def test_nothing_heavy_is_imported_while_dags_and_plugins_are_loaded(parsed: Parsed) -> None:
     assert {name for name in parsed["modules"] if name in HEAVY or name.partition(".")[0] in HEAVY} == set()
 
 

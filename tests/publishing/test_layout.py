@@ -25,6 +25,7 @@ VALUES |= {
     "until": SPAN,
     "user_sha256": DIGEST,
     "report_sha256": DIGEST,
+    "findings": layout.validation(SNAPSHOT, DIGEST),
     "token": "t",
 }
 VALUES |= {"delivered": DIGEST, "release_id": "r-0123456789abcdef", "file": FILE, "name": "verdict", "lane": "live"}
@@ -39,6 +40,7 @@ READERS = {
     "outcome_span",
     "addition_span",
     "is_findings",
+    "is_report",
     "erasure_of",
     "delivery",
 }
@@ -49,3 +51,11 @@ BUILDERS = [f for n, f in inspect.getmembers(layout, inspect.isfunction) if f.__
 def test_every_key_lies_in_a_folder_that_contracts_may_not_deliver_into(build):
     key = build(*(VALUES[name] for name in inspect.signature(build).parameters))
     assert key.split("/")[0] in OWN_FOLDERS
+
+
+def test_only_pages_of_reports_are_taken_for_such():
+    findings = layout.validation(SNAPSHOT, DIGEST)
+    assert layout.is_report(layout.data_report(findings))
+    assert layout.is_report("evidence/r-0123456789abcdef/verdict-0123-4567.html")
+    others = (findings, "landing/2026-01-05/docs/page.html", "evidence/r-0/verdict.json", "validation/../landing/docs/page.html")
+    assert not any(map(layout.is_report, others))

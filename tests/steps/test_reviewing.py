@@ -29,7 +29,7 @@ def change_drastically(chain, n):
     snapshot = ingest(chain.place, start(chain.place, chain.day(n))).snapshot
     key = layout.validation(snapshot, chain.place.contract.checks_digest)
     found = Validation(span=chain.day(n), snapshot=snapshot, findings=FINDINGS)
-    chain.place.store.create(layout.beside(key, "docs/span.html"), b"<html>")
+    chain.place.store.create(layout.data_report(key), b"<html>")
     assert chain.place.store.create(key, found.to_bytes())
 
 

@@ -18,6 +18,7 @@ LOCAL = "file://"
 """Deliveries whose prefix begins so arrive in a folder on this machine, and not in the store."""
 
 RELEASES, SNAPSHOTS, VALIDATIONS, QUARANTINES, LANES = "releases/", "snapshots/", "validation/", "quarantine/", "lanes/"
+EVIDENCES = "evidence/"
 
 
 def delivery(prefix: str, span: date) -> str:
@@ -79,6 +80,16 @@ def beside(key: str, name: str) -> str:
     return f"{key.rpartition('/')[0]}/{name}"
 
 
+def data_report(findings: str) -> str:
+    """The first page of the report beside these findings, for a browser."""
+    return beside(findings, "docs/index.html")
+
+
+def is_report(key: str) -> bool:
+    """Whether the key is that of a page for a browser."""
+    return re.fullmatch(rf"({VALIDATIONS}[\d-]+/[\w-]+/docs|{EVIDENCES}[\w-]+)/[\w-]+\.html", key) is not None
+
+
 def release(release_id: str) -> str:
     """The folder of a release: its files, its manifests, its signatures."""
     return f"{RELEASES}{release_id}/"
@@ -133,7 +144,7 @@ def staged(key: str) -> str | None:
 
 
 def evidences(release_id: str) -> str:
-    return f"evidence/{release_id}/"
+    return f"{EVIDENCES}{release_id}/"
 
 
 def evidence(release_id: str, name: str) -> str:

@@ -109,7 +109,7 @@ def _tell(place: Workplace, validation: Validation, snapshot: Snapshot, key: str
         taken, table = snapshot.rows - validation.clean.rows, f"{place.store.url}/{validation.bad_rows.name}"
         log.warning("%s: %d rows are taken out, v%d is without them: %s", snapshot.span, taken, validation.clean.version, table)
     verdict = "quarantined" if validation.critical else "held for a person to look at" if drastic else "valid"
-    report = f"{place.store.url}/{layout.beside(key, 'docs/')}"
+    report = f"{place.store.url}/{layout.data_report(key)}"
     told = "%s: %d rows are %s, %d finding(s), report %s"
     log.info(told, snapshot.span, (validation.clean or snapshot).rows, verdict, len(validation.findings), report)
 
@@ -130,10 +130,11 @@ def _assess(place: Workplace, lane: str, snapshot: Snapshot, key: str) -> Valida
     with renewals_told(place.store, snapshot):
         rows = snapshots.load_rows(place.store, snapshot, place.folder())
     found = assess(rows, place.contract, snapshot.span, past_profiles(place, lane, snapshot.span))
+    validation = Validation(span=snapshot.span, snapshot=snapshot, findings=found.findings)
     evidence = {PROFILE: found.profile.to_bytes(), "result.json": found.result, **found.docs}
     for name, data in evidence.items():
         place.store.create(layout.beside(key, name), data)
-    validation = Validation(span=snapshot.span, snapshot=snapshot, findings=found.findings)
+    _save_overview(place, key, validation, ("span", "rows"))
     if found.bad is not None:
         bad_rows = quarantine.save_bad_rows(place.store, snapshot, place.contract.checks_digest, found.bad)
         clean = snapshots.save_snapshot(place.store, snapshot.span, found.clean, place.folder())
@@ -142,9 +143,17 @@ def _assess(place: Workplace, lane: str, snapshot: Snapshot, key: str) -> Valida
     return validation
 
 
+def _save_overview(place: Workplace, key: str, validation: Validation, pages: tuple[str, ...]) -> None:
+    from widedeep.data.page import overview
+
+    place.store.create(layout.data_report(key), overview(validation, pages))
+
+
 def _quarantine_unreadable(place: Workplace, progress: Progress, refused: delivery.Refused) -> Progress:
     key = layout.unreadable(progress.span, refused.digest)
-    place.store.create(key, Validation(span=progress.span, snapshot=None, findings=refused.findings).to_bytes())
+    validation = Validation(span=progress.span, snapshot=None, findings=refused.findings)
+    _save_overview(place, key, validation, ())
+    place.store.create(key, validation.to_bytes())
     for finding in refused.findings:
         log.warning("%s: quarantined: %s", progress.span, finding.message)
     return progress.model_copy(update={"validation": key, "quarantined": True})

@@ -6,6 +6,7 @@ before the rows were added, whoever looks next adds them.
 """
 
 import logging
+from collections.abc import Callable
 from datetime import date
 from typing import Literal
 
@@ -85,13 +86,14 @@ def judged(place: Workplace, held: Outcome) -> Validation:
     return Validation.from_bytes(stored(place.store, key), f"{place.store.url}/{key}")
 
 
-def question(place: Workplace, held: Outcome) -> str:
-    """What changed, by how much, and where the report is, in Markdown."""
+def question(place: Workplace, held: Outcome, address: Callable[[str], str] | None = None) -> str:
+    """What changed, by how much, and where the report is, in Markdown. `address`: where a browser finds the object with a key."""
     validation = judged(place, held)
     rows = held.snapshot.rows if held.snapshot else 0
     # Fenced, since a message quotes values that somebody delivered, and they are no Markdown.
     lines = [finding.message.replace("`", "'") for finding in validation.findings if finding.severity != "rows"]
-    report = f"{place.store.url}/{layout.beside(str(held.validation), 'docs/span.html')}"
+    key = layout.data_report(str(held.validation))
+    report = f"[open it]({address(key)})" if address else f"{place.store.url}/{key}"
     return (
         f"Span {held.span} of lane {held.lane} ({rows:,} rows) is unlike those that the champion learnt:\n\n```text\n"
         + "\n".join(lines)
