@@ -25,6 +25,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -112,7 +113,8 @@ class Killer:
 
     def _kill_the_server_under(self, process: "subprocess.Popen[bytes]", log: IO[bytes]) -> bool:
         """SIGKILL for the object store, then the same command again over the same files. Whether the run failed by that."""
-        server = next(p for p in psutil.Process().children(recursive=True) if p.name() == "weed")
+        port = f"-s3.port={urlsplit(self.environment['WIDEDEEP_S3_ENDPOINT']).port}"
+        server = next(p for p in psutil.Process().children(recursive=True) if p.name() == "weed" and port in p.cmdline())
         command, environment, folder = server.cmdline(), server.environ(), server.cwd()
         server.kill()
         server.wait()

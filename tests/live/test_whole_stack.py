@@ -10,19 +10,22 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
 from widedeep.local import ports
 from widedeep.local.chain import BOOTSTRAP, AirflowApi, bootstrap_run
 from widedeep.local.down import remove
+from widedeep.local.health import call
 from widedeep.local.lifetime import tail
 from widedeep.local.stack import Place, Stack, find_place, load_stack
 
 pytestmark = pytest.mark.timeout(1800)
 
 COMMAND = str(Path(sys.executable).with_name("widedeep"))
-RETRAIN, ROLLBACK = "widedeep_retrain", "widedeep_rollback"
+DRASTIC = Path(__file__).with_name("drastic_day.py")
+RETRAIN, ROLLBACK, REVIEW = "widedeep_retrain", "widedeep_rollback", "widedeep_review"
 STEPS = {"ingest", "validate", "train", "dry_run", "gate", "publish", "settle"}
 SPANS = 3
 PATIENCE_S = 1200  # the bootstrap and three spans took four minutes on two busy cores
@@ -183,9 +186,32 @@ def test_a_person_chooses_and_approves_a_rollback_and_the_next_day_goes_on_from_
     assert again >= {day for day in settled if day > past[0]["span"]}
 
 
-def test_no_plain_request_gets_in(stack: Stack) -> None:
-    from widedeep.local.health import call
+def test_a_drastic_day_is_held_a_person_reads_its_report_and_accepts_it(
+    place: Place, settled: dict[str, dict[str, Any]], stack: Stack
+) -> None:
+    assert settled
+    api, run = AirflowApi(stack), f"dags/{RETRAIN}/dagRuns/drastic"
+    span = (stack.last_delivered + timedelta(days=3)).isoformat()
+    widedeep(place, "local", "env", "--state", str(place.state), "--", sys.executable, str(DRASTIC), span)
 
+    api.trigger(RETRAIN, "drastic", {"span": span})
+    await_state(api, run, "success")
+    held = in_stack(place, "spans", "--json")[-1]
+    report = api.get(f"{run}/taskInstances/validate/links")["extra_links"]["Data report"]
+    review = f"dags/{REVIEW}/dagRuns/review-live-{span}"
+    question = answer(api, review, "ask", lambda option: option == "Accept", reason="a festival")["body"]
+    await_state(api, review, "success")
+
+    assert (held["span"], held["result"]) == (span, "held")
+    assert (f"({report})" in question, "genres" in question) == (True, True)
+    assert "held for a person" in page(stack, report)
+    assert call("GET", report)[0] == 401
+    answered = in_stack(place, "review", "--span", span, "--accept", "--reason", "another", "--json")
+    assert (answered["answer"], answered["reason"]) == ("accept", "a festival")
+    assert answered["reviewed_by"] == f"airflow:{REVIEW}/review-live-{span}, answered by admin"
+
+
+def test_no_plain_request_gets_in(stack: Stack) -> None:
     assert call("GET", f"{stack.url}/api/v2/dags")[0] == 401
 
 
@@ -207,14 +233,20 @@ def runs(api: AirflowApi) -> list[dict[str, Any]]:
     return [run for run in found if (run["logical_date"] or "9999")[:10] <= yesterday]
 
 
-def answer(api: AirflowApi, run: str, task: str, fits: Callable[[str], bool]) -> dict[str, Any]:
+def answer(api: AirflowApi, run: str, task: str, fits: Callable[[str], bool], **form: str) -> dict[str, Any]:
     """Answer a required action with the option that fits, as the page does. Returns what was asked."""
     await_state(api, f"{run}/taskInstances/{task}", "awaiting_input")
     where = f"{run}/taskInstances/{task}/-1/hitlDetails"
     asked: dict[str, Any] = api.get(where)
     option = next(option for option in asked["options"] if fits(option))
-    assert api.call("PATCH", where, {"chosen_options": [option], "params_input": {}})[0] == 200
+    assert api.call("PATCH", where, {"chosen_options": [option], "params_input": form})[0] == 200
     return asked
+
+
+def page(stack: Stack, url: str) -> str:
+    """What a browser of the admin user shows."""
+    token = call("POST", f"{stack.url}/auth/token", {"username": "admin", "password": stack.admin_password})[1]["access_token"]
+    return httpx.get(url, cookies={"_token": token}).text
 
 
 def await_state(api: AirflowApi, path: str, wanted: str) -> None:
