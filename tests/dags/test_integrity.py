@@ -42,6 +42,7 @@ def test_the_plugin_package_is_imported_and_only_the_file_beside_it_is_executed_
 
 def test_nothing_heavy_is_imported_while_dags_and_plugins_are_loaded(parsed: Parsed) -> None:
     assert {name for name in parsed["modules"] if name in HEAVY or name.partition(".")[0] in HEAVY} == set()
+    assert "widedeep_airflow.pages" not in parsed["modules"]
 
 
 def test_the_steps_stand_in_one_row_and_settle_sees_each_of_them(parsed: Parsed) -> None:
