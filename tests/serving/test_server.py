@@ -47,7 +47,7 @@ def test_a_ranking_by_ids_is_the_one_by_the_same_items_columns_and_the_one_by_wh
     by_id = service.client.post("/rank", json={"user": user, "context": NOON, "items": list(one_each)}).json()
     assert by_id == by_columns
     whole = service.client.post("/score", json={"rows": [user | NOON | item for item in items]}).json()["scores"]
-    assert [ranked["score"] for ranked in by_id["items"]] == pytest.approx(sorted(whole, reverse=True), abs=1e-9)
+    assert [ranked["score"] for ranked in by_id["items"]] == pytest.approx(sorted(whole, reverse=True), abs=1e-6)
     assert [items[ranked["index"]]["film"] for ranked in by_id["items"]] == [ranked["item"] for ranked in by_id["items"]]
     assert all(ranked["title"] == "Film " + ranked["item"][1:] for ranked in by_id["items"])
 

@@ -28,12 +28,17 @@ def scores(bundle: Bundle, encoded: EncodedBatch) -> NDArray[np.float64]:
         IntegrityError: the rows were encoded by other vocabularies than the bundle's.
     """
     require_own(bundle, encoded)
+    return probabilities(bundle.weights, encoded)
+
+
+def probabilities(weights: Tensors, encoded: EncodedBatch) -> NDArray[np.float64]:
+    """(B,) float64, by a bundle's weights and rows that its vocabularies encoded."""
     starts = range(0, len(encoded), SCORING_BATCH)
     with torch.inference_mode():
-        batches = [_logits(bundle, encoded.slice(start, min(start + SCORING_BATCH, len(encoded)))) for start in starts]
+        batches = [_logits(weights, encoded.slice(start, min(start + SCORING_BATCH, len(encoded)))) for start in starts]
     logits = torch.cat(batches).to(torch.float64) if batches else torch.empty(0, dtype=torch.float64)
-    probabilities: NDArray[np.float64] = torch.sigmoid(logits).numpy()
-    return probabilities
+    found: NDArray[np.float64] = torch.sigmoid(logits).numpy()
+    return found
 
 
 def wide_logits(table: torch.Tensor, flat: torch.Tensor, row_of: torch.Tensor, rows: int) -> torch.Tensor:
@@ -53,12 +58,19 @@ def deep_logits(
     embedding (·, D); rows (B, F) and the bags' (flat, offsets) index it; dense (B, 2K).
     A bag is mean-pooled, an empty one gives zeros. The products are of the layers' type.
     """
-    univalent = functional.embedding(rows, embedding).flatten(1)
-    pooled = [functional.embedding_bag(flat, embedding, offsets, mode="mean", include_last_offset=True) for flat, offsets in bags]
-    x = torch.cat([univalent, *pooled, dense], dim=1).to(layers["output.weight"].dtype)
+    x = deep_inputs(embedding, rows, bags, dense).to(layers["output.weight"].dtype)
     for i in range(sum(name.endswith(".bias") for name in layers)):
         x = linear(x, layers[f"hidden.{i}.weight"], layers[f"hidden.{i}.bias"], relu=True)
     return linear(x, layers["output.weight"]).squeeze(1).float()
+
+
+def deep_inputs(
+    embedding: torch.Tensor, rows: torch.Tensor, bags: Sequence[tuple[torch.Tensor, torch.Tensor]], dense: torch.Tensor
+) -> torch.Tensor:
+    """(B, (F + M) D + 2K) float32: what the first layer reads, the features in this order."""
+    univalent = functional.embedding(rows, embedding).flatten(1)
+    pooled = [functional.embedding_bag(flat, embedding, offsets, mode="mean", include_last_offset=True) for flat, offsets in bags]
+    return torch.cat([univalent, *pooled, dense], dim=1)
 
 
 def deep_layers(weights: Tensors) -> dict[str, torch.Tensor]:
@@ -82,8 +94,7 @@ def require_own(bundle: Bundle, encoded: EncodedBatch) -> None:
         )
 
 
-def _logits(bundle: Bundle, batch: EncodedBatch) -> torch.Tensor:
-    weights = bundle.weights
+def _logits(weights: Tensors, batch: EncodedBatch) -> torch.Tensor:
     logits = weights["bias"].expand(len(batch))
     if "wide.values" in weights:
         picked = _picked(weights["wide.values"], weights["wide.crosses"], torch.from_numpy(batch.wide.flat))

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 # Not public in torch: the operator that torch's own compiler emits for the same purpose.
 _FUSED = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch._C._has_mkldnn else None
+_PACK = getattr(torch.ops.mkldnn, "_reorder_linear_weight", None) if _FUSED is not None else None
 
 
 def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None, *, relu: bool = False) -> torch.Tensor:
@@ -21,3 +22,11 @@ def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = No
         return product
     product = functional.linear(x, weight, bias)
     return product.relu_() if relu else product
+
+
+def packed(weight: torch.Tensor, rows: int) -> torch.Tensor:
+    """A weight (O, I) on the CPU as oneDNN's product of some `rows` wants it, for `linear` only.
+
+    Else each product brings it into that order first: 5 % of the time of one with 200 rows, 15 % with 50.
+    """
+    return weight if _PACK is None else _PACK(weight.contiguous(), rows)

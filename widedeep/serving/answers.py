@@ -4,7 +4,7 @@ K candidates.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from widedeep.serving.follower import Followed
 from widedeep.serving.metrics import Metrics
 from widedeep.serving.reader import Held, ModelReader
 from widedeep.serving.requests import Fields, RankRequest, Reading, ScoreRequest, parsed
-from widedeep.serving.scorer import Scorer, Scores
+from widedeep.serving.scorer import NONE, Scorer, Scores
 
 CATALOGUES = 2
 """Kept at once: that of the release that serves, and that of the next one while it comes in."""
@@ -69,7 +69,8 @@ class Answers:
         request = parsed(body, RankRequest)
         with self._model() as held:
             catalogue = self._catalogues.of(held.manifest)
-            scores = self._scores("/rank", held, self._reading(held).candidates(request, catalogue))
+            reading = self._reading(held)
+            scores = self._scores("/rank", held, reading.candidates(request, catalogue), reading.shared())
         best = np.argsort(-scores, kind="stable")[: request.top]
         items = [_item(request.items[i], self._contract) for i in best]
         titles = catalogue.titles(items) if catalogue else [None] * len(items)
@@ -108,9 +109,9 @@ class Answers:
     def _reading(self, held: Held) -> Reading:
         return Reading(self._contract, held.bundle.vocabularies.features, held.manifest.release_id)
 
-    def _scores(self, route: str, held: Held, rows: pa.Table) -> Scores:
+    def _scores(self, route: str, held: Held, rows: pa.Table, shared: Set[str] = NONE) -> Scores:
         began = time.perf_counter()
-        scores = self._scorer.scores(held.bundle, rows)
+        scores = self._scorer.scores(held.bundle, rows, shared)
         self._metrics.scored(route, len(scores), time.perf_counter() - began)
         return scores
 

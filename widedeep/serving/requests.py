@@ -85,6 +85,10 @@ class Reading:
         columns = dict(zip(items.column_names, items.columns, strict=True))
         return pa.table(columns | {name: column.take(repeated) for name, column in once.items()})
 
+    def shared(self) -> frozenset[str]:
+        """The columns that all candidates of a `/rank` request have in common."""
+        return frozenset([*self._needed("user"), *self._needed("context")])
+
     def _items(self, items: Sequence[Any], catalogue: Catalogue | None) -> pa.Table:
         kinds = set(map(type, items))
         if kinds == {dict}:

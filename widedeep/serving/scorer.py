@@ -4,8 +4,8 @@ Cheng et al. 2016, §4.3 and table 2: batches of 50 on 4 threads instead of 200 
 asks is one of them, so nothing is handed over where one thread is enough.
 """
 
+from collections.abc import Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Literal, Self
 
 import numpy as np
@@ -15,23 +15,26 @@ from numpy.typing import NDArray
 
 from widedeep.data.contract import Contract
 from widedeep.features.encoding import EncodedBatch, encode
-from widedeep.model.bundle import Bundle
-from widedeep.model.forward import deep_layers, scores
+from widedeep.model.bundle import Bundle, Tensors
+from widedeep.model.forward import probabilities, require_own
+from widedeep.serving.layers import Layers
 
 Precision = Literal["float32", "bfloat16"]
 Scores = NDArray[np.float64]
+NONE: frozenset[str] = frozenset()
 
 
 class Scorer:
     """For any number of threads at once, in a process that is set to one thread per operation (`widedeep.model.determinism`).
 
-    `precision` is that of the deep part's products; a bundle's layers are turned into it when they first score.
+    `precision` is that of the deep part's products; a bundle's layers are made ready when they first score.
     """
 
     def __init__(self, contract: Contract, batch: int, threads: int, precision: Precision = "float32") -> None:
-        self._contract, self._batch, self._threads, self._precision = contract, batch, threads, precision
+        self._contract, self._batch, self._threads = contract, batch, threads
+        self._precision: torch.dtype = getattr(torch, precision)
         self._helpers = ThreadPoolExecutor(max(1, threads - 1), "scorer", one_thread)
-        self._turned: tuple[Bundle, Bundle] | None = None
+        self._ready: dict[Set[str], Layers] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -39,38 +42,42 @@ class Scorer:
     def __exit__(self, *_: object) -> None:
         self._helpers.shutdown()
 
-    def scores(self, bundle: Bundle, rows: pa.Table) -> Scores:
-        """(B,) float64 probabilities, in the order of `rows`."""
+    def scores(self, bundle: Bundle, rows: pa.Table, shared: Set[str] = NONE) -> Scores:
+        """(B,) float64 probabilities, in the order of `rows`. `shared` are columns that have the same value in all of them."""
         encoded = encode(rows, bundle.vocabularies, bundle.quantiles, self._contract)
-        return self.encoded_scores(bundle, encoded)
+        return self.encoded_scores(bundle, encoded, shared)
 
-    def encoded_scores(self, bundle: Bundle, encoded: EncodedBatch) -> Scores:
-        """(B,) float64 probabilities of rows that this bundle's vocabularies encoded."""
-        turned, count = self._at_precision(bundle), len(encoded)
+    def encoded_scores(self, bundle: Bundle, encoded: EncodedBatch, shared: Set[str] = NONE) -> Scores:
+        """(B,) float64 probabilities of rows that this bundle's vocabularies encoded.
+
+        Raises:
+            IntegrityError: other vocabularies encoded them.
+        """
+        require_own(bundle, encoded)
+        count = len(encoded)
+        if not count:
+            return np.empty(0)
+        weights, own = self._layers(bundle, shared).ready(encoded)
         shares = min(self._threads, -(-count // self._batch))
         parts = [slice(count * i // shares, count * (i + 1) // shares) for i in range(shares)]
-        others = [self._helpers.submit(self._share, turned, encoded, part) for part in parts[1:]]
-        found = [self._share(turned, encoded, part) for part in parts[:1]]
-        return np.concatenate([*found, *(other.result() for other in others), np.empty(0)])
+        others = [self._helpers.submit(self._share, weights, own, part) for part in parts[1:]]
+        found = [self._share(weights, own, part) for part in parts[:1]]
+        return np.concatenate([*found, *(other.result() for other in others)])
 
-    def _share(self, bundle: Bundle, encoded: EncodedBatch, part: slice) -> Scores:
+    def _share(self, weights: Tensors, encoded: EncodedBatch, part: slice) -> Scores:
         starts = range(part.start, part.stop, self._batch)
-        return np.concatenate([scores(bundle, encoded.slice(i, min(i + self._batch, part.stop))) for i in starts])
+        return np.concatenate([probabilities(weights, encoded.slice(i, min(i + self._batch, part.stop))) for i in starts])
 
-    def _at_precision(self, bundle: Bundle) -> Bundle:
-        if self._precision == "float32":
-            return bundle
-        turned = self._turned
-        if turned is None or turned[0] is not bundle:
-            turned = self._turned = bundle, _turned(bundle, getattr(torch, self._precision))
-        return turned[1]
+    def _layers(self, bundle: Bundle, shared: Set[str]) -> Layers:
+        """Kept for one bundle: with columns in common (`/rank`) and without (`/score`)."""
+        known = self._ready.get(shared)
+        if known is None or known.bundle is not bundle:
+            known = Layers(bundle, self._precision, self._batch, shared)
+            others = {columns: each for columns, each in self._ready.items() if each.bundle is bundle}
+            self._ready = others | {shared: known}
+        return known
 
 
 def one_thread() -> None:
     """How each thread that scores begins: torch's setting counts for the thread that makes it."""
     torch.set_num_threads(1)
-
-
-def _turned(bundle: Bundle, kind: torch.dtype) -> Bundle:
-    layers = {name: tensor.to(kind) for name, tensor in deep_layers(bundle.weights).items()}
-    return replace(bundle, weights={**bundle.weights, **layers})
