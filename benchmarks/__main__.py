@@ -8,6 +8,7 @@ import sys
 from benchmarks import big_span, delta, local_stack, parse_dags, quantile_refit, sample_chain, transfer
 from benchmarks.engine import __main__ as engine
 from benchmarks.quality import movielens, simulated
+from benchmarks.serving import __main__ as serving
 
 PARTS = {
     "parse-dags": parse_dags.main,
@@ -17,6 +18,7 @@ PARTS = {
     "transfer": lambda: transfer.main([]),
     "engine": lambda: engine.main([]),
     "delta": lambda: delta.main([]),
+    "serving": lambda: serving.main([]),
     "big-span": lambda: big_span.main([]),
     "quality-simulated": lambda: simulated.main([]),
     "quality-movielens": lambda: movielens.main([]),

@@ -81,13 +81,13 @@ def _movielens(days: int) -> Days:
 def measured(contract: Contract, days: Days, rounds: int, **told: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="delta-") as scratch:
         store, folder = MemoryStore(), Path(scratch)
-        line = _published(store, contract, days, folder)
+        line = published(store, contract, days, folder)
         sizes = [_sizes(folder / str(n)) for n in range(1, len(line))]
         times = _times(store, line, rounds, folder)
     return {**told, "days": sizes, "largest_of_floor": max(day["delta_of_floor"] for day in sizes), "times": times}
 
 
-def _published(store: MemoryStore, contract: Contract, days: Days, folder: Path) -> list[Manifest]:
+def published(store: MemoryStore, contract: Contract, days: Days, folder: Path) -> list[Manifest]:
     """A release for each day, trained from the one before; its files are in a folder of its number."""
     line: list[Manifest] = []
     for number, (span, rows) in enumerate(days):
@@ -144,9 +144,9 @@ def _times(store: MemoryStore, line: list[Manifest], rounds: int, folder: Path) 
     for _ in range(rounds):
         follower, newcomer = (ModelReader(store, Trust({}, required=False), LIVE, folder) for _ in range(2))
         for release in line[-3:-1]:
-            _crown(store, release)
+            crown(store, release)
             follower.refresh()
-        _crown(store, line[-1])
+        crown(store, line[-1])
         follows.append(_seconds(follower, "deltas"))
         loads.append(_seconds(newcomer, "full"))
         began = time.perf_counter()
@@ -170,7 +170,7 @@ def _seconds(reader: ModelReader, how: str) -> float:
     return time.perf_counter() - began
 
 
-def _crown(store: MemoryStore, release: Manifest) -> None:
+def crown(store: MemoryStore, release: Manifest) -> None:
     at = {"release_id": release.release_id, "span": release.lineage.span, "manifest_sha256": release.content_digest()}
     told = {"moved_at": datetime.now(UTC), "moved_by": "benchmark", "reason": "measured"}
     before = champion(store, LIVE)
