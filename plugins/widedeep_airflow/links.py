@@ -23,12 +23,26 @@ def address(key: str) -> str:
     return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}{PREFIX}/{key}"
 
 
+def pushed(ti_key: "TaskInstanceKey", field: str) -> str | None:
+    """What this very task has added to its run's progress."""
+    return (XCom.get_value(ti_key=ti_key, key="return_value") or {}).get(field)
+
+
 class DataReport(BaseOperatorLink):
     """What the checks found in the span; empty unless this very task has found it."""
 
     name = "Data report"
 
     def get_link(self, operator: "BaseOperator", *, ti_key: "TaskInstanceKey") -> str:  # noqa: ARG002 (Airflow gives it)
-        pushed = XCom.get_value(ti_key=ti_key, key="return_value") or {}
-        findings = pushed.get("validation")
+        findings = pushed(ti_key, "validation")
         return address(layout.data_report(findings)) if findings else ""
+
+
+class GateReport(BaseOperatorLink):
+    """What the gate decided, and what it measured; empty unless this very task has decided."""
+
+    name = "Gate report"
+
+    def get_link(self, operator: "BaseOperator", *, ti_key: "TaskInstanceKey") -> str:  # noqa: ARG002 (Airflow gives it)
+        verdict = pushed(ti_key, "verdict")
+        return address(layout.decision_report(verdict)) if verdict else ""

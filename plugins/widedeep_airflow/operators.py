@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator, TriggerRule
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from widedeep_airflow.library import opened
-from widedeep_airflow.links import DataReport
+from widedeep_airflow.links import DataReport, GateReport
 from widedeep_airflow.progress import STEPS, added, collect, why_over
 from widedeep_airflow.spans import span_of
 from widedeep_airflow.triggers import DeliveryTrigger
@@ -31,7 +31,7 @@ GRACE = timedelta(minutes=2)
 class StepOperator(BaseOperator):
     """One step between `ingest` and `settle`. Skipped when nothing is left to do: the span is over, or its candidate rejected."""
 
-    operator_extra_links = (DataReport(),)
+    operator_extra_links = (DataReport(), GateReport())
 
     def __init__(self, *, step: str, task_id: str | None = None, **kwargs: Any):
         super().__init__(task_id=task_id or step, **kwargs)

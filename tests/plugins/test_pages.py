@@ -88,3 +88,12 @@ def test_the_link_of_a_task_leads_to_what_this_task_has_found(monkeypatch, pushe
     monkeypatch.setattr(links.XCom, "get_value", lambda **_: pushed)
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://airflow.example.org/base/")
     assert links.DataReport().get_link(None, ti_key=None) == link
+
+
+def test_the_link_of_the_gate_leads_to_the_report_on_its_verdict(monkeypatch):
+    verdict = "evidence/r-0123456789abcdef/verdict-0123456789abcdef.json"
+    monkeypatch.setattr(links.XCom, "get_value", lambda **_: {"verdict": verdict})
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://airflow.example.org")
+    link = links.GateReport().get_link(None, ti_key=None)
+    assert link == "http://airflow.example.org/widedeep/evidence/r-0123456789abcdef/report-0123456789abcdef.html"
+    assert links.DataReport().get_link(None, ti_key=None) == ""

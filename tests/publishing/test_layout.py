@@ -26,6 +26,7 @@ VALUES |= {
     "user_sha256": DIGEST,
     "report_sha256": DIGEST,
     "findings": layout.validation(SNAPSHOT, DIGEST),
+    "verdict": "evidence/r-0123456789abcdef/verdict-0123456789abcdef.json",
     "token": "t",
 }
 VALUES |= {"delivered": DIGEST, "release_id": "r-0123456789abcdef", "file": FILE, "name": "verdict", "lane": "live"}
@@ -41,6 +42,7 @@ READERS = {
     "addition_span",
     "is_findings",
     "is_report",
+    "begins_report",
     "erasure_of",
     "delivery",
 }
@@ -59,3 +61,10 @@ def test_only_pages_of_reports_are_taken_for_such():
     assert layout.is_report("evidence/r-0123456789abcdef/verdict-0123-4567.html")
     others = (findings, "landing/2026-01-05/docs/page.html", "evidence/r-0/verdict.json", "validation/../landing/docs/page.html")
     assert not any(map(layout.is_report, others))
+
+
+def test_the_page_on_a_verdict_is_one_for_a_browser():
+    page = layout.decision_report(VALUES["verdict"])
+    assert layout.begins_report(page)
+    assert layout.part(page, 1) == layout.part(VALUES["verdict"], 1)
+    assert not layout.begins_report(layout.beside(layout.data_report(VALUES["findings"]), "rows.html"))

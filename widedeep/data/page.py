@@ -6,17 +6,29 @@ from html import escape
 
 from widedeep.artifacts import Finding, Validation
 
-# As it comes, the page loads styles, scripts, fonts and logos from eight other hosts. These lines stand in for them, and the
-# policy keeps what is in the page from running or calling home.
-HEAD = """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<style>
-body{font:15px/1.5 system-ui,sans-serif;max-width:70em;margin:2em auto;padding:0 1em;color:#222}
-nav,.col-lg-2,[id$="-parent"]{display:none} table{border-collapse:collapse;width:100%} h5{font-size:1.15em;margin:1.5em 0 .5em}
-td,th{border-bottom:1px solid #ddd;padding:.4em .6em;text-align:left;vertical-align:top}
-.badge{background:#eef;border-radius:4px;padding:0 .3em}
-.text-danger{color:#b00020} .text-success{color:#1a7f37} .text-warning{color:#9a6700}
+# What is in a page may neither run nor call home.
+POLICY = """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">"""
+
+STYLE = """
+:root{color-scheme:light dark;--paper:#fff;--ink:#222;--faint:#595959;--rule:#d5d5d5;--tint:#eef1f6;--link:#0b57c4;
+--good:#1a7f37;--bad:#b00020;--unsure:#8a5a00}
+@media(prefers-color-scheme:dark){:root{--paper:#15181d;--ink:#e6e6e6;--faint:#a3a9b3;--rule:#3a404a;--tint:#232832;
+--link:#8ab8ff;--good:#5fce80;--bad:#ff8a93;--unsure:#e8b45a}}
+body{font:15px/1.5 system-ui,sans-serif;max-width:70em;margin:2em auto;padding:0 1em;color:var(--ink);background:var(--paper);
+overflow-wrap:anywhere}
+a{color:var(--link)} table{border-collapse:collapse;width:100%}
+td,th{border-bottom:1px solid var(--rule);padding:.4em .6em;text-align:left;vertical-align:top}
+"""
+
+# As it comes, a page of Data Docs loads styles, scripts, fonts and logos from eight other hosts. These lines stand in for them.
+DOCS_STYLE = """
+nav,.col-lg-2,[id$="-parent"]{display:none} h5{font-size:1.15em;margin:1.5em 0 .5em}
+.badge{background:var(--tint);border-radius:4px;padding:0 .3em}
+.text-danger{color:var(--bad)} .text-success{color:var(--good)} .text-warning{color:var(--unsure)}
 .fa-times::before{content:"\\2717"} .fa-check-circle::before{content:"\\2713"} .fa-exclamation-triangle::before{content:"\\26A0"}
-</style></head>"""
+"""
+
+HEAD = f"{POLICY}<style>{STYLE}{DOCS_STYLE}</style></head>"
 
 MEANING = {
     "critical": "quarantined",
@@ -41,10 +53,14 @@ def overview(validation: Validation, pages: Iterable[str]) -> bytes:
     told = f"{len(found)} finding{'s' * (len(found) != 1)}" if found else "every check passed"
     links = " · ".join(f'<a href="{escape(name)}.html">every check of the {escape(name)}</a>' for name in pages)
     title = f"Span {validation.span}: {rows}, {told}"
-    body = f"<h1>{title}</h1>{_table(found)}<p>{links}</p>"
-    head = HEAD.replace("<style>", f"<title>{title}</title><style>", 1)
-    language = '<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-    return f"<!DOCTYPE html>{language}{head}<body>{body}</body></html>".encode()
+    return document(title, f"<h1>{title}</h1>{_table(found)}<p>{links}</p>")
+
+
+def document(title: str, body: str, style: str = "") -> bytes:
+    """A whole page. `title` is plain text; `body` is HTML in which every delivered value is escaped."""
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">' + POLICY
+    head += f"<title>{escape(title)}</title><style>{STYLE}{style}</style>"
+    return f'<!DOCTYPE html><html lang="en"><head>{head}</head><body>{body}</body></html>'.encode()
 
 
 def _table(findings: Iterable[Finding]) -> str:

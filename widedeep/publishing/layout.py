@@ -90,6 +90,11 @@ def is_report(key: str) -> bool:
     return re.fullmatch(rf"({VALIDATIONS}[\d-]+/[\w-]+/docs|{EVIDENCES}[\w-]+)/[\w-]+\.html", key) is not None
 
 
+def begins_report(key: str) -> bool:
+    """Whether the key is that of a report's first page, or its only one."""
+    return is_report(key) and (key.startswith(EVIDENCES) or key.endswith("/index.html"))
+
+
 def release(release_id: str) -> str:
     """The folder of a release: its files, its manifests, its signatures."""
     return f"{RELEASES}{release_id}/"
@@ -154,6 +159,11 @@ def evidence(release_id: str, name: str) -> str:
 def evidence_name(key: str) -> str:
     """The name of an evidence's key."""
     return PurePosixPath(key).stem
+
+
+def decision_report(verdict: str) -> str:
+    """The page of the report on a verdict, for a browser; its figures stand beside it, as evidence of the same name."""
+    return beside(verdict, f"{evidence_name(verdict).replace('verdict-', 'report-', 1)}.html")
 
 
 def part(key: str, number: int) -> str:

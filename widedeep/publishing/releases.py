@@ -165,8 +165,9 @@ def load_evidence(store: ObjectStore, release_id: str, name: str, kind: type[V])
 
 
 def evidence_of(store: ObjectStore, release_id: str) -> dict[str, bytes]:
-    """All evidence on a release as it stands there, by name."""
-    blobs = {layout.evidence_name(key): store.get(key) for key in store.keys(layout.evidences(release_id))}
+    """All evidence on a release as it stands there, by name; pages for a browser are named by the reports that they show."""
+    keys = [key for key in store.keys(layout.evidences(release_id)) if not layout.is_report(key)]
+    blobs = {layout.evidence_name(key): store.get(key) for key in keys}
     return {name: blob.data for name, blob in blobs.items() if blob}
 
 

@@ -7,20 +7,22 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from widedeep.artifacts import Digest, DryRunReport, Manifest, Verdict, sha256
+from widedeep.artifacts import Digest, DryRunReport, FileRef, Manifest, Verdict, sha256
 from widedeep.errors import FormatError, IntegrityError
+from widedeep.evaluation.report.values import Report
 from widedeep.publishing import layout, releases
 from widedeep.publishing.renewals import seen_by
 from widedeep.publishing.store import ObjectStore
 from widedeep.steps.named import named_release
 from widedeep.steps.records import Record
 
-Evidence = Verdict | DryRunReport | Record
+Evidence = Verdict | DryRunReport | Record | Report
 
 EVIDENCE: dict[str, type[Evidence]] = {
     "decision": Verdict,
     "dry-run": DryRunReport,
     "published": Record,
+    "report": Report,
     "rollback": DryRunReport,
     "trained": Record,
     "verdict": Verdict,
@@ -87,8 +89,17 @@ def _unbound(store: ObjectStore, manifest: Manifest, key: str, value: Evidence) 
         got = (value.candidate, value.candidate_manifest_sha256)
     else:
         got = (value.release_id, value.manifest_sha256)
+    if isinstance(value, Report) and value.page:
+        yield from _page_changed(store, value.page)
     if got != wanted:
         yield f"{store.url}/{key}: is about {got[0]} with manifest {got[1][:16]}…, wanted {wanted[0]} with {wanted[1][:16]}…."
+
+
+def _page_changed(store: ObjectStore, page: FileRef) -> Iterator[str]:
+    blob = store.get(page.name)
+    if blob is None or sha256(blob.data) != page.sha256:
+        got = f"SHA-256 {sha256(blob.data)[:16]}…" if blob else "no object"
+        yield f"{store.url}/{page.name}: got {got}, wanted {page.sha256[:16]}…, the page of the report beside it."
 
 
 def _unfair(store: ObjectStore, manifest: Manifest, key: str, verdict: Verdict) -> Iterator[str]:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from widedeep.artifacts import Candidate, DryRunReport, Manifest, Outcome, Part, Progress, Verdict, canonical_json, sha256
 from widedeep.data.contract import Contract, Pending
 from widedeep.errors import PermanentError, UnknownOutcomeError
+from widedeep.evaluation.report.values import Report
 from widedeep.publishing import lanes, layout, releases
-from widedeep.steps.retraining import load_release, parent_manifest, part_rows, plan_after
+from widedeep.steps.reporting import bare_report, holdout_of, judged, save_report, work_of
+from widedeep.steps.retraining import parent_manifest, part_rows, plan_after
 from widedeep.steps.workplace import Workplace, stored, wanted
 
 if TYPE_CHECKING:
@@ -92,8 +94,10 @@ def gate_after(place: Workplace, progress: Progress, outcomes: tuple[Outcome, ..
     holdout = tuple(Part(span=s.span, version=s.version, digest=s.digest, part="holdout") for s in pool)
     name = f"verdict-{_judged(place, candidate, rehearsal, champion, holdout)[:16]}"
     if releases.load_evidence(place.store, candidate.release_id, name, Verdict) is None:
-        made = _judge(place, candidate, rehearsal, champion, holdout)
-        releases.save_evidence(place.store, candidate.release_id, name, made)
+        verdict, report = _judge(place, candidate, rehearsal, champion, holdout)
+        page = save_report(place, judged(report, verdict, place.contract.gate.margin), name)
+        releases.save_evidence(place.store, candidate.release_id, name, verdict)
+        log.info("%s: report %s/%s", progress.span, place.store.url, page)
     # Read back, since the first verdict stands if two runs judge at once.
     key = layout.evidence(candidate.release_id, name)
     verdict = Verdict.from_bytes(stored(place.store, key))
@@ -117,33 +121,45 @@ def _judged(
 
 def _judge(
     place: Workplace, candidate: Candidate, rehearsal: DryRunReport, champion: Manifest | None, holdout: tuple[Part, ...]
-) -> Verdict:
+) -> tuple[Verdict, Report]:
+    """The decision, and a report with what was measured for it."""
     import numpy as np
-    import pandas as pd
+
+    from widedeep.evaluation.gate import Comparison, decide
+    from widedeep.evaluation.metrics import measure, paired_difference, row_losses
+    from widedeep.evaluation.report.compiling import Measured, compiled
+
+    limits, theirs = place.contract.gate, Comparison.unscored(champion)
+    manifest = releases.load_manifest(place.store, candidate.release_id, published=False)
+    report = bare_report(place, manifest, champion, holdout, rehearsal)
+    rows, w = held_out_rows(place, holdout)
+    if rehearsal.failures or rows.num_rows == 0:
+        return decide(candidate, None, rehearsal, theirs, holdout, limits), report
+    asked = holdout_of(place, manifest, rows, w)
+    mine = work_of(place, manifest, rows, asked.audience)
+    y, users, p = asked.labels, asked.users, mine.scores
+    if not np.isfinite(p).all():
+        failure = f"{int((~np.isfinite(p)).sum())} of {len(p)} held-out scores are not numbers"
+        failed = rehearsal.model_copy(update={"failures": (failure,)})
+        return decide(candidate, None, failed, theirs, holdout, limits), report
+    measured, beside = Measured(mine, measure(y, p, users, w)), None
+    if champion and theirs:
+        others = work_of(place, champion, rows, asked.audience)
+        beside = Measured(others, measure(y, others.scores, users, w))
+        difference = paired_difference(row_losses(y, p), row_losses(y, others.scores), users, limits.confidence, w)
+        theirs = replace(theirs, metrics=beside.metrics, difference=difference)
+    verdict = decide(candidate, measured.metrics, rehearsal, theirs, holdout, limits)
+    return verdict, compiled(report, asked, measured, beside, place.contract)
+
+
+def held_out_rows(place: Workplace, holdout: tuple[Part, ...]) -> "tuple[pa.Table, NDArray[np.float64]]":
+    """All rows of these parts that count, and as how many each does."""
     import pyarrow as pa
 
     from widedeep.data.rows import chunks
-    from widedeep.evaluation.gate import Comparison, decide
-    from widedeep.evaluation.metrics import measure, paired_difference, row_losses
-    from widedeep.features.encoding import labels
 
-    limits, theirs = place.contract.gate, Comparison.unscored(champion)
     tables = [table for part in holdout for table in chunks(part_rows(place, part))]
-    rows = pa.concat_tables(tables, promote_options="permissive")
-    rows, w = _counted(rows, place.contract)
-    if rehearsal.failures or rows.num_rows == 0:
-        return decide(candidate, None, rehearsal, theirs, holdout, limits)
-    y = labels(rows, place.contract).astype("float64")
-    users, _ = pd.factorize(rows[place.contract.user].to_pandas())
-    p = _scores(place, releases.load_manifest(place.store, candidate.release_id, published=False), rows)
-    if not np.isfinite(p).all():
-        failure = f"{int((~np.isfinite(p)).sum())} of {len(p)} held-out scores are not numbers"
-        return decide(candidate, None, rehearsal.model_copy(update={"failures": (failure,)}), theirs, holdout, limits)
-    if champion and theirs:
-        p0 = _scores(place, champion, rows)
-        difference = paired_difference(row_losses(y, p), row_losses(y, p0), users, limits.confidence, w)
-        theirs = replace(theirs, metrics=measure(y, p0, users, w), difference=difference)
-    return decide(candidate, measure(y, p, users, w), rehearsal, theirs, holdout, limits)
+    return _counted(pa.concat_tables(tables, promote_options="permissive"), place.contract)
 
 
 def _counted(rows: "pa.Table", contract: Contract) -> "tuple[pa.Table, NDArray[np.float64]]":
@@ -157,10 +173,3 @@ def _counted(rows: "pa.Table", contract: Contract) -> "tuple[pa.Table, NDArray[n
     if w is None:
         return rows, np.ones(rows.num_rows)
     return rows.filter(pa.array(w > 0)), w[w > 0].astype(np.float64)
-
-
-def _scores(place: Workplace, manifest: Manifest, rows: "pa.Table") -> "NDArray[np.float64]":
-    from widedeep.model.scoring import score_rows
-
-    bundle, _ = load_release(place, manifest, optimizer=False)
-    return score_rows(bundle, rows, place.contract)

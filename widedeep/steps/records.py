@@ -16,7 +16,7 @@ from widedeep.publishing import releases
 from widedeep.steps.workplace import Workplace
 
 Deed = Literal["trained", "published"]
-RESTED_ON = ("trained", "dry-run-", "verdict-")
+RESTED_ON = ("trained", "dry-run-", "verdict-", "report-")
 """What is found again by what it was made from, so its name can't be its own digest. All other evidence stands under its own."""
 
 

@@ -8,10 +8,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from widedeep.artifacts import Interval
+from widedeep.data.contract import Contract
 from widedeep.evaluation import recommending
 from widedeep.evaluation.audience import Audience
 from widedeep.evaluation.metrics import paired_difference
 from widedeep.evaluation.report.values import Bucket, ChangedItem, Recommendations
+from widedeep.features.coverage import Known, count_known
+from widedeep.features.encoding import encode
+from widedeep.features.growth import Vocabularies
+from widedeep.features.quantiles import Quantiles
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
@@ -97,6 +102,20 @@ def ndcg_difference(labels: Floats, scores: Floats, others: Floats, users: Numbe
     mine, theirs = (recommending.ndcg(users, labels, each, K) for each in (scores, others))
     defined = np.flatnonzero(~np.isnan(mine))
     return paired_difference(mine[defined], theirs[defined], defined, level) if len(defined) else None
+
+
+def unseen_crosses(
+    audience: Audience, lists: Numbers, vocabularies: Vocabularies, quantiles: Quantiles, contract: Contract
+) -> float | None:
+    """The share of the recommended rows' crosses that have no row in these vocabularies; None if they know of no cross.
+
+    As in training (`widedeep.features.coverage`). Two models are compared by the vocabularies of one: the younger has more rows.
+    """
+    rows = audience.pairs(np.repeat(np.arange(len(lists)), lists.shape[1]), lists.ravel())
+    known = Known.of(vocabularies, vocabularies)
+    return (
+        count_known(encode(rows, vocabularies, quantiles, contract), vocabularies.features, known).coverage().unseen_cross_share
+    )
 
 
 def changed(audience: Audience, lists: Numbers, others: Numbers, item: str, title: str | None) -> tuple[ChangedItem, ...]:

@@ -7,7 +7,7 @@ from math import log
 from widedeep.artifacts import Interval
 from widedeep.evaluation.report import svg
 from widedeep.evaluation.report.svg import WIDTH, Axis, Point, number, percent, signed
-from widedeep.evaluation.report.values import Bucket, ChangedItem, Side
+from widedeep.evaluation.report.values import Bucket, ChangedItem, Difference, Side
 
 LEFT, RIGHT, TOP = 42.0, WIDTH - 12.0, 12.0
 MARKS = {"candidate": svg.circle, "champion": svg.square}
@@ -109,28 +109,44 @@ def _apart(ticks: list[tuple[float, str]], axis: Axis) -> list[tuple[float, str]
     return kept
 
 
-def forest(rows: Sequence[tuple[str, Interval, float | None]]) -> str:
-    """One line for each (name, candidate − champion loss, margin): left of its margin the candidate is shown to be no worse."""
-    reach = 1.1 * max(max(abs(i.estimate), min(abs(i.lower), abs(i.upper)), margin or 0) for _, i, margin in rows)
-    widest = max(max(abs(i.lower), abs(i.upper)) for _, i, _ in rows)
-    reach = min(1.1 * widest, 3 * reach) or 1.0
-    x, height = Axis(-reach, reach, 8, RIGHT), len(rows) * svg.ROW
-    parts = [svg.line((x.at(0), TOP), (x.at(0), TOP + height), "axis")]
-    for place, (name, interval, margin) in enumerate(rows):
-        parts += _whisker(name, interval, margin, x, TOP + place * svg.ROW)
-    ticks = [(value, signed(value) if value else "0") for value in x.ticks()]
-    parts += svg.below(x, TOP + height + 2, ticks)
-    parts.append(svg.text(8, TOP + height + 34, "← candidate better"))
-    parts.append(svg.text(RIGHT, TOP + height + 34, "candidate worse →", anchor="end"))
-    told = "; ".join(f"{name}: {signed(i.estimate)}, interval {signed(i.lower)} to {signed(i.upper)}" for name, i, _ in rows)
-    return svg.svg(TOP + height + 40, f"Difference of log loss, candidate minus champion. {told}", parts)
+def forest(differences: Sequence[Difference]) -> str:
+    """Candidate − champion loss of all rows and of slices: it is shown to be no worse where a line ends left of its mark.
+
+    Intervals that would make the others too small to read are cut at the border.
+    """
+    middle = max(max(abs(d.interval.estimate), d.margin or 0, _nearer(d.interval)) for d in differences)
+    reach = min(1.1 * max(_farther(d.interval) for d in differences), 3 * middle) or 1.0
+    x, bottom = Axis(-reach, reach, 8, RIGHT), TOP + len(differences) * svg.ROW
+    parts = [svg.line((x.at(0), TOP), (x.at(0), bottom), "axis")]
+    for place, difference in enumerate(differences):
+        parts += _whisker(difference, x, TOP + place * svg.ROW)
+    parts += svg.below(x, bottom + 2, [(value, signed(value) if value else "0") for value in x.ticks(6)])
+    parts.append(svg.text(8, bottom + 34, "← candidate better"))
+    parts.append(svg.text(RIGHT, bottom + 34, "candidate worse →", anchor="end"))
+    told = "; ".join(f"{d.name}: {svg.loss(d.interval.estimate)}, {_reach(d.interval)}" for d in differences)
+    return svg.svg(bottom + 40, f"Difference of log loss, candidate minus champion. {told}", parts)
 
 
-def _whisker(name: str, interval: Interval, margin: float | None, x: Axis, top: float) -> list[str]:
-    y = top + 22
-    parts = [svg.text(8, top + 11, _cut(name, 40)), svg.text(RIGHT, top + 11, signed(interval.estimate), anchor="end")]
-    if margin is not None:
-        parts.append(svg.line((x.at(margin), y - 8), (x.at(margin), y + 8), "margin"))
+def _nearer(interval: Interval) -> float:
+    return min(abs(interval.lower), abs(interval.upper))
+
+
+def _farther(interval: Interval) -> float:
+    return max(abs(interval.lower), abs(interval.upper))
+
+
+def _reach(interval: Interval) -> str:
+    return f"interval {svg.loss(interval.lower)} to {svg.loss(interval.upper)}"
+
+
+def _whisker(difference: Difference, x: Axis, top: float) -> list[str]:
+    interval, y = difference.interval, top + 22
+    parts = [
+        svg.text(8, top + 11, _cut(difference.name, 40)),
+        svg.text(RIGHT, top + 11, svg.loss(interval.estimate), anchor="end"),
+    ]
+    if difference.margin is not None:
+        parts.append(svg.line((x.at(difference.margin), y - 8), (x.at(difference.margin), y + 8), "margin"))
     parts.append(svg.line((x.at(interval.lower), y), (x.at(interval.upper), y), "candidate reach"))
     return [*parts, svg.circle((x.at(interval.estimate), y))]
 

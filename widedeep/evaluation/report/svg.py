@@ -13,6 +13,9 @@ WIDTH = 360
 ROW = 34
 """Height of a line of a list: its name above, its bar below."""
 
+MOST_DIGITS = 7
+"""Behind the point."""
+
 Point = tuple[float, float]
 
 
@@ -79,11 +82,11 @@ def beside(axis: Axis, x: float, right: float, ticks: Sequence[tuple[float, str]
 
 
 def number(value: float) -> str:
-    """Three significant digits, no exponent for what people read as a number."""
-    if value == 0:
-        return "0"
-    digits = max(0, 2 - floor(log10(abs(value))))
-    return f"{value:,.{min(digits, 6)}f}".rstrip("0").rstrip(".") if digits else f"{value:,.0f}"
+    """Three significant digits; an exponent only where there were too many zeros to count."""
+    digits = 0 if value == 0 else max(0, 2 - floor(log10(abs(value))))
+    if digits > MOST_DIGITS:
+        return f"{value:.0e}"
+    return f"{value:,.{digits}f}".rstrip("0").rstrip(".") if digits else f"{value:,.0f}"
 
 
 def percent(share: float) -> str:
@@ -93,3 +96,8 @@ def percent(share: float) -> str:
 def signed(value: float) -> str:
     """A difference: with its sign, and a minus that lines up with the plus."""
     return f"{'+' if value > 0 else '−' if value < 0 else '±'}{number(abs(value))}"
+
+
+def loss(value: float) -> str:
+    """A difference of losses, ranks or rates, as the gate writes it."""
+    return f"{value:+.4f}".replace("-", "−")

@@ -3,9 +3,18 @@
 Bound to the release by its manifest's digest, to the decision by that of the verdict, to its page by that of the bytes.
 """
 
-from pydantic import Field
-
-from widedeep.artifacts import Digest, DryRunReport, FileRef, Interval, MetricReport, Part, ReleaseId, Value, Verdict
+from widedeep.artifacts import (
+    Digest,
+    DryRunReport,
+    FileRef,
+    Interval,
+    Lineage,
+    MetricReport,
+    Part,
+    ReleaseId,
+    Value,
+    Verdict,
+)
 
 
 class Recommendations(Value):
@@ -58,23 +67,41 @@ class ChangedItem(Value):
     champion: int
 
 
+class Difference(Value):
+    """Candidate − champion log loss of some rows, with what still counts as equal there; None: the contract says nothing."""
+
+    name: str
+    interval: Interval
+    margin: float | None
+
+
+class Link(Value):
+    """A page in the store, for who reads the report there."""
+
+    name: str
+    key: str
+
+
 class Report(Value):
     """One decision, or one comparison that decides nothing (`verdict` is None).
 
-    `candidate` is None where nothing was measured, `champion` where there is none. `edges`: of the bins of scores. `losses` and
-    `ndcg`: candidate − champion, paired, over users. `page`: the same for a browser.
+    `candidate` is None where nothing was measured, `champion` where there is none or where it was not scored. `edges`: of the
+    bins of scores. `differences`: of all rows first, then of slices. `ndcg`: candidate − champion, paired, over users.
+    `page`: the same for a browser.
     """
 
     release_id: ReleaseId
     manifest_sha256: Digest
-    verdict: Verdict | None
+    lineage: Lineage
+    compared_with: ReleaseId | None
     holdout: tuple[Part, ...]
+    verdict: Verdict | None = None
+    dry_run: DryRunReport | None = None
     candidate: Side | None = None
     champion: Side | None = None
-    losses: Interval | None = None
+    differences: tuple[Difference, ...] = ()
     ndcg: Interval | None = None
-    margin: float | None = None
     edges: tuple[float, ...] = ()
     changed: tuple[ChangedItem, ...] = ()
-    dry_runs: tuple[DryRunReport, ...] = Field(default=())
+    links: tuple[Link, ...] = ()
     page: FileRef | None = None

@@ -1,0 +1,95 @@
+"""A report from scores: both models on the same held-out rows, and both asked for lists by the same audience.
+
+B rows; U asked users; L items of a list.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from widedeep.artifacts import MetricReport, ReleaseId
+from widedeep.data.contract import Contract
+from widedeep.evaluation.audience import Audience
+from widedeep.evaluation.report import measuring
+from widedeep.evaluation.report.values import ChangedItem, Report, Side
+from widedeep.features.growth import Vocabularies
+from widedeep.features.quantiles import Quantiles
+from widedeep.model.bundle import Bundle
+from widedeep.model.scoring import score_rows
+
+Floats = NDArray[np.float64]
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """The rows that count: (B,) labels in {0, 1}, numbers of users, positive weights; and who is asked for lists, if anybody."""
+
+    labels: Floats
+    users: Numbers
+    weights: Floats
+    audience: Audience | None
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one model made of a holdout: (B,) scores, (U, L) items for the audience; and what it knows of the world."""
+
+    release_id: ReleaseId
+    scores: Floats
+    lists: Numbers | None
+    vocabularies: Vocabularies
+    quantiles: Quantiles
+
+
+def work(release_id: ReleaseId, bundle: Bundle, rows: pa.Table, audience: Audience | None, contract: Contract) -> Work:
+    """Let a model score the held-out rows, and every pair of the audience."""
+    lists = audience.top(lambda pairs: score_rows(bundle, pairs, contract), measuring.K) if audience else None
+    return Work(release_id, score_rows(bundle, rows, contract), lists, bundle.vocabularies, bundle.quantiles)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One model's work, and the gate's metrics of it."""
+
+    work: Work
+    metrics: MetricReport
+
+
+def compiled(bare: Report, holdout: Holdout, candidate: Measured, champion: Measured | None, contract: Contract) -> Report:
+    """The report with all that is measured, except differences of losses, which are the gate's."""
+    level = contract.gate.confidence
+    models = [candidate, *([champion] if champion else [])]
+    edges = measuring.bin_edges(*(model.work.scores for model in models))
+    # The crosses of both by the vocabularies of one, since the younger model has more of them.
+    reference = next((model.work for model in models if model.work.vocabularies.features.crosses), None)
+    sides = [_side(holdout, model, edges, reference, contract) for model in models]
+    found = bare.model_copy(update={"candidate": sides[0], "edges": edges})
+    if champion is None:
+        return found
+    mine, theirs = candidate.work, champion.work
+    ndcg = measuring.ndcg_difference(holdout.labels, mine.scores, theirs.scores, holdout.users, level)
+    update = {"champion": sides[1], "ndcg": ndcg, "changed": _changed(holdout.audience, mine, theirs, contract)}
+    return found.model_copy(update=update)
+
+
+def _side(holdout: Holdout, model: Measured, edges: Sequence[float], reference: Work | None, contract: Contract) -> Side:
+    made, audience, unseen = model.work, holdout.audience, None
+    if audience and made.lists is not None and reference:
+        unseen = measuring.unseen_crosses(audience, made.lists, reference.vocabularies, reference.quantiles, contract)
+    return Side(
+        release_id=made.release_id,
+        metrics=model.metrics,
+        calibration=measuring.calibration(holdout.labels, made.scores, holdout.users, holdout.weights, contract.gate.confidence),
+        histogram=measuring.histogram(made.scores, tuple(edges), holdout.weights),
+        recommendations=measuring.recommendations(holdout.labels, made.scores, holdout.users, audience, made.lists, unseen),
+    )
+
+
+def _changed(audience: Audience | None, candidate: Work, champion: Work, contract: Contract) -> tuple[ChangedItem, ...]:
+    if audience is None or candidate.lists is None or champion.lists is None or contract.item is None:
+        return ()
+    return measuring.changed(audience, candidate.lists, champion.lists, contract.item, contract.title)
