@@ -1,13 +1,16 @@
 """A decision's report stands beside its verdict, tells what was measured, and is bound to what it is about."""
 
+from dataclasses import replace
 from html import unescape
 
 import pytest
 
 from widedeep.artifacts import DryRunReport, Verdict
+from widedeep.errors import ContractError, UsageError
 from widedeep.evaluation.report.values import Report
 from widedeep.publishing import layout, releases
 from widedeep.steps import dry_run, gate, ingest, run_span, start, train, validate
+from widedeep.steps.comparing import compare
 from widedeep.steps.verification import verify
 
 
@@ -75,3 +78,30 @@ def test_a_gate_that_died_before_its_verdict_finds_the_report_that_it_left(quick
     place.store.delete(judged.verdict)
     assert gate(place, progress) == judged
     assert place.store.get(layout.decision_report(judged.verdict)).data == page
+
+
+def test_any_two_releases_are_compared_on_the_newest_rows_that_neither_has_learnt(quick):
+    quick.deliver(3)
+    quick.deliver(4)
+    progress = run_span(quick.place, quick.day(3))
+    verdict = Verdict.from_bytes(quick.place.store.get(progress.verdict).data)
+    report = compare(quick.place, verdict.candidate, verdict.champion[:8])
+    assert (report.verdict, report.holdout) == (None, verdict.holdout)
+    assert report.differences[0].interval == verdict.loss_difference
+    assert (report.candidate.metrics, report.champion.metrics) == (verdict.candidate_metrics, verdict.champion_metrics)
+    assert compare(quick.place, verdict.champion, verdict.candidate).ndcg.estimate == pytest.approx(-report.ndcg.estimate)
+    later = run_span(quick.place, quick.day(4))
+    assert [part.span for part in compare(quick.place, later.release, verdict.candidate).holdout] == [quick.day(4)]
+
+
+def test_releases_that_have_learnt_all_that_was_held_out_are_not_compared(quick):
+    release = quick.first.release
+    outcomes = quick.place.store.keys("lanes/live/spans/")
+    for key in list(outcomes):
+        quick.place.store.delete(key)
+    with pytest.raises(UsageError, match="Run a later span"):
+        compare(quick.place, release, release)
+    resplit = quick.place.contract.split.model_copy(update={"salt": "another"})
+    place = replace(quick.place, contract=quick.place.contract.model_copy(update={"split": resplit}))
+    with pytest.raises(ContractError, match="another split"):
+        compare(place, release, release)

@@ -15,6 +15,9 @@ ROUND = (0.0001, 0.001, 0.01, 0.03, 0.1, 0.25, 0.5, 0.75, 0.9, 0.97, 0.99, 0.999
 NEAREST = 34
 """Units between the numbers of an axis, so that they don't touch."""
 
+WHOLE = 0.8
+"""Share of the intervals that are drawn whole; the others may be so wide that nothing else could be read."""
+
 Sides = Sequence[tuple[str, Side]]
 
 
@@ -112,10 +115,11 @@ def _apart(ticks: list[tuple[float, str]], axis: Axis) -> list[tuple[float, str]
 def forest(differences: Sequence[Difference]) -> str:
     """Candidate − champion loss of all rows and of slices: it is shown to be no worse where a line ends left of its mark.
 
-    Intervals that would make the others too small to read are cut at the border.
+    The widest intervals are cut at the border.
     """
-    middle = max(max(abs(d.interval.estimate), d.margin or 0, _nearer(d.interval)) for d in differences)
-    reach = min(1.1 * max(_farther(d.interval) for d in differences), 3 * middle) or 1.0
+    farther = sorted(_farther(d.interval) for d in differences)
+    shown = max(max(abs(d.interval.estimate), d.margin or 0) for d in differences)
+    reach = 1.1 * max(shown, farther[int(WHOLE * (len(farther) - 1))]) or 1.0
     x, bottom = Axis(-reach, reach, 8, RIGHT), TOP + len(differences) * svg.ROW
     parts = [svg.line((x.at(0), TOP), (x.at(0), bottom), "axis")]
     for place, difference in enumerate(differences):
@@ -125,10 +129,6 @@ def forest(differences: Sequence[Difference]) -> str:
     parts.append(svg.text(RIGHT, bottom + 34, "candidate worse →", anchor="end"))
     told = "; ".join(f"{d.name}: {svg.loss(d.interval.estimate)}, {_reach(d.interval)}" for d in differences)
     return svg.svg(bottom + 40, f"Difference of log loss, candidate minus champion. {told}", parts)
-
-
-def _nearer(interval: Interval) -> float:
-    return min(abs(interval.lower), abs(interval.upper))
 
 
 def _farther(interval: Interval) -> float:

@@ -1,6 +1,6 @@
 """The tables of a report: quality beside ranking and relevance, and under each picture the figures that it draws."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
@@ -57,41 +57,53 @@ LISTS = (
 
 def quality(report: Report, candidate: Side) -> str:
     """Probabilities, order and lists of both models, and how far they are apart."""
-    asked = candidate.recommendations
-    groups: list[tuple[str, tuple[Line, ...]]] = [
-        ("Probabilities", PROBABILITIES),
-        (f"Order of what {asked.ranked_users:,} users were shown", ORDER),
-    ]
-    if asked.asked_users:
-        groups.append((f"Lists of {asked.k} of {asked.items:,} items, for {asked.asked_users:,} users", LISTS))
     columns = 4 if report.champion else 2
     bodies = "".join(
         f'<tbody><tr><th colspan="{columns}" scope="rowgroup">{escape(title)}</th></tr>'
         + "".join(_line(line, candidate, report.champion) for line in lines)
         + "</tbody>"
-        for title, lines in groups
+        for title, lines in _groups(candidate)
     )
     heads = ("", "candidate", *(("champion", "change") if report.champion else ()))
     return f'<div class="wide"><table><thead>{_head(heads)}</thead>{bodies}</table></div>'
 
 
+def compared_lines(report: Report) -> Iterator[tuple[str, ...]]:
+    """The same for a terminal: name, candidate, champion, change."""
+    if report.candidate:
+        for _, lines in _groups(report.candidate):
+            yield from ((line.name, *_cells(line, report.candidate, report.champion)) for line in lines)
+
+
+def _groups(side: Side) -> Iterator[tuple[str, tuple[Line, ...]]]:
+    asked = side.recommendations
+    yield "Probabilities", PROBABILITIES
+    yield f"Order of what {asked.ranked_users:,} users were shown", ORDER
+    if asked.asked_users:
+        yield f"Lists of {asked.k} of {asked.items:,} items, for {asked.asked_users:,} users", LISTS
+
+
 def _line(line: Line, candidate: Side, champion: Side | None) -> str:
+    name = f'<th scope="row">{escape(line.name)}<small>{escape(line.says)}</small></th>'
+    cells = "".join(f'<td class="n">{escape(cell)}</td>' for cell in _cells(line, candidate, champion))
+    return f"<tr>{name}{cells}</tr>"
+
+
+def _cells(line: Line, candidate: Side, champion: Side | None) -> tuple[str, ...]:
     mine = line.of(candidate)
-    cells = [f'<th scope="row">{escape(line.name)}<small>{escape(line.says)}</small></th>', _cell(mine, line.written)]
-    if champion:
-        theirs = line.of(champion)
-        change = None if mine is None or theirs is None else mine - theirs
-        cells += [_cell(theirs, line.written), _cell(change, lambda value: _change(value, line.written))]
-    return f"<tr>{''.join(cells)}</tr>"
+    if champion is None:
+        return (_cell(mine, line.written),)
+    theirs = line.of(champion)
+    change = None if mine is None or theirs is None else mine - theirs
+    return _cell(mine, line.written), _cell(theirs, line.written), _cell(change, lambda value: _change(value, line.written))
 
 
 def _cell(value: float | None, written: Callable[[float], str]) -> str:
-    return f'<td class="n">{"–" if value is None else escape(written(value))}</td>'
+    return "–" if value is None else written(value)
 
 
 def _change(value: float, written: Callable[[float], str]) -> str:
-    told = written(abs(value))
-    return f"{'+' if value > 0 else '−' if value < 0 else ''}{told}"
+    return f"{'+' if value > 0 else '−' if value < 0 else ''}{written(abs(value))}"
 
 
 def figures(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

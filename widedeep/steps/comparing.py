@@ -1,0 +1,78 @@
+"""Any two releases, side by side, on the newest held-out rows that neither has learnt. Nothing is decided or stored by it."""
+
+from datetime import date
+
+from widedeep.artifacts import LIVE, DryRunReport, Manifest, Part
+from widedeep.data.contract import Contract
+from widedeep.errors import ContractError, UsageError
+from widedeep.evaluation.report.values import Difference, Report
+from widedeep.publishing import lanes, layout, releases
+from widedeep.publishing.pending import Seen, unlearnt
+from widedeep.publishing.renewals import seen_by
+from widedeep.publishing.store import ObjectStore
+from widedeep.steps.judgement import held_out_rows
+from widedeep.steps.named import find_release
+from widedeep.steps.reporting import bare_report, holdout_of, work_of
+from widedeep.steps.workplace import Workplace
+
+
+def compare(place: Workplace, candidate: str, champion: str) -> Report:
+    """What the gate would measure of the first release beside the second; each by its id, or how that begins.
+
+    Raises:
+        UsageError: there is no such release, or no span whose held-out rows neither has learnt.
+        ContractError: one was trained by another split.
+        IntegrityError: a release is damaged.
+    """
+    ours, theirs = (_manifest(place.store, find_release(place.store, name)) for name in (candidate, champion))
+    holdout = (newest_unlearnt(place.store, place.contract, ours, theirs),)
+    return _measured(place, ours, theirs, holdout)
+
+
+def newest_unlearnt(store: ObjectStore, contract: Contract, *manifests: Manifest) -> Part:
+    """The held-out rows of the newest span of the live lane that none of these releases, nor an ancestor of one, has learnt."""
+    for manifest in manifests:
+        if manifest.lineage.split_digest != contract.split_digest:
+            raise ContractError(
+                f"{manifest.release_id}: was trained by another split than contract {contract.name} has now, so it may have "
+                "learnt what is held out. Compare releases of one chain, by its contract."
+            )
+    learnt: Seen = frozenset().union(*(seen_by(store, manifest) for manifest in manifests))
+    unseen = unlearnt(lanes.history(store, LIVE, date.max), learnt, "holdout")
+    if not unseen:
+        named = " nor ".join(manifest.release_id for manifest in manifests)
+        raise UsageError(
+            f"compare: no settled span of lane {LIVE} has held-out rows that neither {named} has learnt. "
+            "Run a later span, then compare again."
+        )
+    newest = max(unseen, key=lambda snapshot: snapshot.span)
+    return Part(span=newest.span, version=newest.version, digest=newest.digest, part="holdout")
+
+
+def _manifest(store: ObjectStore, release_id: str) -> Manifest:
+    published = store.get(layout.manifest(release_id)) is not None
+    return releases.load_manifest(store, release_id, published=published)
+
+
+def _rehearsed(store: ObjectStore, manifest: Manifest) -> DryRunReport | None:
+    """What a dry run saw of these bytes, if one was kept."""
+    found = releases.evidence_of(store, manifest.release_id)
+    reports = (DryRunReport.from_bytes(found[name], name) for name in sorted(found) if name.startswith("dry-run-"))
+    return next((report for report in reports if report.manifest_sha256 == manifest.content_digest()), None)
+
+
+def _measured(place: Workplace, ours: Manifest, theirs: Manifest, holdout: tuple[Part, ...]) -> Report:
+    from widedeep.evaluation.metrics import measure, paired_difference, row_losses
+    from widedeep.evaluation.report.compiling import Measured, compiled
+
+    bare, limits = bare_report(place, ours, theirs, holdout, _rehearsed(place.store, ours)), place.contract.gate
+    rows, w = held_out_rows(place, holdout)
+    if rows.num_rows == 0:
+        return bare
+    asked = holdout_of(place, ours, rows, w)
+    y, users = asked.labels, asked.users
+    mine, other = (work_of(place, manifest, rows, asked.audience) for manifest in (ours, theirs))
+    found = paired_difference(row_losses(y, mine.scores), row_losses(y, other.scores), users, limits.confidence, w)
+    bare = bare.model_copy(update={"differences": (Difference(name="All rows", interval=found, margin=limits.margin),)})
+    first, second = (Measured(work, measure(y, work.scores, users, w)) for work in (mine, other))
+    return compiled(bare, asked, first, second, place.contract)
