@@ -5,7 +5,7 @@ Each writes its file into `benchmarks/results/`.
 
 import sys
 
-from benchmarks import big_span, delta, local_stack, parse_dags, quantile_refit, sample_chain, transfer
+from benchmarks import big_span, delta, local_stack, parse_dags, quantile_refit, relevance, sample_chain, transfer
 from benchmarks.engine import __main__ as engine
 from benchmarks.quality import movielens, simulated
 from benchmarks.serving import __main__ as serving
@@ -21,6 +21,7 @@ PARTS = {
     "serving": lambda: serving.main([]),
     "big-span": lambda: big_span.main([]),
     "quality-simulated": lambda: simulated.main([]),
+    "relevance": relevance.main,
     "quality-movielens": lambda: movielens.main([]),
 }
 
