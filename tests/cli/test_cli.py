@@ -136,6 +136,18 @@ def test_a_served_score_leads_to_its_lineage(published):
         assert told in tree
 
 
+def test_two_releases_are_compared_in_a_table_as_json_and_on_a_page(published, tmp_path):
+    first, second = (release["release_id"] for release in json.loads(done(published, "releases", "--json")))
+    page = tmp_path / "page.html"
+    report = json.loads(done(published, "compare", first, second[:9], "--json", "--output", str(page)))
+    assert (report["release_id"], report["compared_with"], report["verdict"]) == (first, second, None)
+    assert "Matches nothing" in page.read_text()
+    table = done(published, "compare", first, second)
+    assert "NDCG@10" in table
+    assert "All rows: loss differs by" in table
+    assert "is no folder" in refused(published, "compare", first, second, "--output", str(tmp_path / "gone" / "page.html"))
+
+
 def test_an_unknown_release_is_told_with_the_nearest_known(published):
     champion = json.loads(done(published, "champion", "--json"))["release_id"]
     message = refused(published, "lineage", champion[:-1] + ("0" if champion[-1] != "0" else "1"))

@@ -170,6 +170,8 @@ def compare(
     """Two releases side by side on the newest held-out rows that neither has learnt. Nothing is decided by it."""
     from widedeep.steps.comparing import compare as compared
 
+    if output and not output.parent.is_dir():
+        raise UsageError(f"compare: got --output {output}, and {output.parent} is no folder; wanted a file in one that is there.")
     with workplace() as place:
         report = compared(place, candidate, champion)
     if output:
@@ -183,10 +185,7 @@ def compare(
 def write_page(report: "Report", output: Path) -> None:
     from widedeep.evaluation.report.page import page
 
-    try:
-        output.write_bytes(page(report, in_store=False))
-    except OSError as error:
-        raise UsageError(f"compare: {output} can't be written ({error.strerror}). Give --output another place.") from error
+    output.write_bytes(page(report, in_store=False))
     err.print(f"written: {output}", highlight=False, soft_wrap=True)
 
 

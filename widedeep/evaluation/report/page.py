@@ -10,7 +10,7 @@ from widedeep.artifacts import DryRunReport, Interval, Part
 from widedeep.data.page import document
 from widedeep.evaluation.report import pictures, tables
 from widedeep.evaluation.report.style import STYLE
-from widedeep.evaluation.report.svg import loss, number
+from widedeep.evaluation.report.svg import loss, number, percent
 from widedeep.evaluation.report.values import Report, Side
 
 KEY = '<p class="key"><span class="candidate">●</span> candidate, solid <span class="champion">■</span> champion, dashed</p>'
@@ -42,7 +42,7 @@ def _judged_on(report: Report) -> str:
     if report.candidate is None:
         return "Nothing was measured."
     m, spans = report.candidate.metrics, ", ".join(sorted({str(part.span) for part in report.holdout}))
-    rate = f"{100 * m.label_rate:.1f} % of them positive"
+    rate = f"{percent(m.label_rate)} of them positive"
     return (
         f"Judged on {m.rows:,} held-out rows of {m.users:,} users, {rate}, of span {spans}; neither model had learnt from them."
     )

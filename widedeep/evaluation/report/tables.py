@@ -103,7 +103,8 @@ def _cell(value: float | None, written: Callable[[float], str]) -> str:
 
 
 def _change(value: float, written: Callable[[float], str]) -> str:
-    return f"{'+' if value > 0 else '−' if value < 0 else ''}{written(abs(value))}"
+    """Shares differ by percentage points."""
+    return f"{'+' if value > 0 else '−' if value < 0 else ''}{written(abs(value)).replace('%', 'pt')}"
 
 
 def figures(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
