@@ -158,6 +158,8 @@ def test_metrics_count_requests_errors_rows_and_swaps(shop, served):
     ):
         assert wanted in lines
     assert any(line.startswith('widedeep_release_info{release_id="' + shop.releases[1].release_id) for line in lines)
+    looked = next(float(line.split()[-1]) for line in lines if line.startswith("widedeep_refresh_timestamp_seconds"))
+    assert looked == pytest.approx(service.follower.state.checked_at, abs=0.001, rel=0)
     buckets = [int(line.split()[-1]) for line in lines if line.startswith("widedeep_request_seconds_bucket")]
     assert buckets == sorted(buckets)
 

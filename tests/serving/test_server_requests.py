@@ -1,5 +1,6 @@
 """Bad requests: each gets a 4xx that says what was sent and what is wanted; nothing that is sent makes a fault of the server."""
 
+import gzip
 import json
 from collections.abc import Iterator
 
@@ -156,9 +157,27 @@ def test_only_json_is_taken_which_no_page_can_send_from_elsewhere_unasked(client
     assert (answer.status_code, answer.json()["error"]) == (415, "content-type: got 'text/plain', wanted 'application/json'")
 
 
-def test_another_path_or_method_is_a_4xx_too(client):
-    assert client.get("/score").status_code == 405
-    assert client.get("/docs").status_code == client.get("/openapi.json").status_code == client.post("/x").status_code == 404
+def test_a_packed_body_is_refused_as_such_and_not_as_bad_json(client):
+    answer = client.post("/score", content=gzip.compress(b"{}"), headers=JSON | {"content-encoding": "gzip"})
+    assert answer.status_code == 415
+    assert answer.json()["error"].startswith("content-encoding: got 'gzip', wanted none")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/score", 405),
+        ("DELETE", "/health", 405),
+        ("GET", "/docs", 404),
+        ("GET", "/openapi.json", 404),
+        ("POST", "/x", 404),
+    ],
+)
+def test_another_path_or_method_is_told_of_too(client, method, path, status):
+    answer = client.request(method, path)
+    assert answer.status_code == status
+    assert answer.json()["error"].startswith(f"request: got '{method} {path}', wanted POST /rank, POST /score, GET /release")
+    assert ("allow" in answer.headers) == (status == 405)
 
 
 ANY = st.recursive(

@@ -9,7 +9,7 @@ import hmac
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,13 +18,14 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from widedeep.serving.answers import Answers, NoModelError
 from widedeep.serving.follower import Follower
 from widedeep.serving.metrics import CONTENT_TYPE, Metrics
 from widedeep.serving.scorer import one_thread
-from widedeep.serving.values import RefusedError
+from widedeep.serving.values import RefusedError, cut
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,11 @@ BODY_S = 10
 
 MOST_WAITING = 256
 """Requests under way, beyond which a client is told to come back: what waits longer than its client does is scored for nobody."""
+
+HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}
+"""Of answers with these statuses."""
+
+ROUTES = "POST /rank, POST /score, GET /release, GET /health or GET /metrics"
 
 Work = Callable[[bytes], dict[str, Any]]
 
@@ -59,6 +65,10 @@ def application(answers: Answers, follower: Follower, metrics: Metrics, token: s
         desk.threads.shutdown()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.exception_handler(HTTPException)
+    async def unrouted(request: Request, error: HTTPException) -> Response:
+        return desk.unrouted(request, error)
 
     @app.post("/score")
     async def score(request: Request) -> Response:
@@ -119,6 +129,11 @@ class _Desk:
             log.exception("%s %s", request.method, request.url.path)
             return self._problem("a fault of the server; its log tells more", 500)
 
+    def unrouted(self, request: Request, error: HTTPException) -> Response:
+        """To what no route takes: an unknown path (404), or another method than its own (405, with the header `allow`)."""
+        got = cut(f"{request.method} {request.url.path}")
+        return self._problem(f"request: got {got!r}, wanted {ROUTES}", error.status_code, error.headers)
+
     def _admit(self, request: Request) -> None:
         """A browser asks first before it sends JSON elsewhere: a page that a person visits can't ask this server on its own."""
         if self._token is not None:
@@ -128,6 +143,8 @@ class _Desk:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if request.method == "POST" and kind != "application/json":
             raise RefusedError(f"content-type: got {kind[:60]!r}, wanted 'application/json'", 415)
+        if coding := request.headers.get("content-encoding"):
+            raise RefusedError(f"content-encoding: got {coding[:60]!r}, wanted none: send the JSON as it is", 415)
 
     async def _body(self, request: Request) -> bytes:
         """All of it, counted as it comes: its announced length is only what the client says."""
@@ -145,7 +162,7 @@ class _Desk:
                 raise RefusedError(f"body: got more than {most:,} bytes, wanted at most that. Send fewer rows at a time", 413)
         return bytes(body)
 
-    def _problem(self, text: str, status: int) -> Response:
-        headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}.get(status, {})
+    def _problem(self, text: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
         serving = self._follower.state.manifest
-        return JSONResponse({"error": text, "release_id": serving and serving.release_id}, status, headers)
+        told = {"error": text, "release_id": serving and serving.release_id}
+        return JSONResponse(told, status, headers or HEADERS.get(status))
