@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 async def pages(scope: "Scope", receive: "Receive", send: "Send") -> None:
-    """Each process of Airflow loads the plugins, and only the API server is asked for a page: what that takes is imported there."""
+    """Each process of Airflow loads plugins, and only the API server is asked for a page: what that takes is imported there."""
     from widedeep_airflow.pages import app
 
     await app(scope, receive, send)
