@@ -13,7 +13,10 @@ from widedeep.evaluation.report.style import STYLE
 from widedeep.evaluation.report.svg import loss, number, percent
 from widedeep.evaluation.report.values import Report, Side
 
-KEY = '<p class="key"><span class="candidate">●</span> candidate, solid <span class="champion">■</span> champion, dashed</p>'
+KEY = {
+    "candidate": '<span class="candidate">●</span> candidate, solid',
+    "champion": '<span class="champion">■</span> champion, dashed',
+}
 MEANING = {"promote": "may replace the champion", "hold": "waits for a person", "reject": "is not published"}
 UP = "../../"
 """From a report's page to the root of the store."""
@@ -41,11 +44,10 @@ def _decision(report: Report) -> str:
 def _judged_on(report: Report) -> str:
     if report.candidate is None:
         return "Nothing was measured."
-    m, spans = report.candidate.metrics, ", ".join(sorted({str(part.span) for part in report.holdout}))
+    m, spans = report.candidate.metrics, sorted({str(part.span) for part in report.holdout})
+    told = f"span{'s' * (len(spans) > 1)} {', '.join(spans)}"
     rate = f"{percent(m.label_rate)} of them positive"
-    return (
-        f"Judged on {m.rows:,} held-out rows of {m.users:,} users, {rate}, of span {spans}; neither model had learnt from them."
-    )
+    return f"Judged on {m.rows:,} held-out rows of {m.users:,} users, {rate}, of {told}; no model had learnt from them."
 
 
 def _measured(report: Report) -> Iterator[str]:
@@ -66,7 +68,8 @@ def _measured(report: Report) -> Iterator[str]:
     drawn.append(_figure("Distribution of scores", pictures.scores(sides, report.edges) + tables.of_bins(sides, report.edges)))
     if report.changed:
         drawn.append(_changed(report, candidate))
-    yield f'<section><h2>Pictures</h2>{KEY}<div class="pictures">{"".join(drawn)}</div></section>'
+    key = f'<p class="key">{" ".join(KEY[kind] for kind, _ in sides)}</p>'
+    yield f'<section><h2>Pictures</h2>{key}<div class="pictures">{"".join(drawn)}</div></section>'
 
 
 def _changed(report: Report, candidate: Side) -> str:

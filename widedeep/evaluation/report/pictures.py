@@ -9,7 +9,7 @@ from widedeep.evaluation.report import svg
 from widedeep.evaluation.report.svg import WIDTH, Axis, Point, number, percent, signed
 from widedeep.evaluation.report.values import Bucket, ChangedItem, Difference, Side
 
-LEFT, RIGHT, TOP = 42.0, WIDTH - 12.0, 12.0
+LEFT, RIGHT, TOP = 42.0, WIDTH - 18.0, 12.0
 MARKS = {"candidate": svg.circle, "champion": svg.square}
 ROUND = (0.0001, 0.001, 0.01, 0.03, 0.1, 0.25, 0.5, 0.75, 0.9, 0.97, 0.99, 0.999, 0.9999)
 NEAREST = 34
@@ -26,7 +26,7 @@ def calibration(sides: Sides) -> str:
     buckets = [bucket for _, side in sides for bucket in side.calibration]
     high = 1.15 * max(max(bucket.score, bucket.rate.estimate) for bucket in buckets)
     x, y = Axis(0, high, LEFT, RIGHT), Axis(0, high, 252, TOP)
-    ticks = [(value, percent(value)) for value in x.ticks()]
+    ticks = [(value, percent(value)) for value in x.ticks(5)]
     parts = [*svg.beside(y, LEFT, RIGHT, ticks), *svg.below(x, 252, ticks)]
     parts.append(svg.line((x.at(0), y.at(0)), (x.at(high), y.at(high)), "ideal"))
     for kind, side in reversed(sides):

@@ -15,7 +15,7 @@ svg text{fill:var(--ink)} .axis{stroke:var(--axis)} .grid{stroke:var(--rule);str
 circle.candidate{fill:var(--candidate)} rect.champion{fill:var(--champion)}
 .reach.candidate,.curve.candidate,.steps.candidate{stroke:var(--candidate);fill:none;stroke-width:1.6}
 .reach.champion,.curve.champion,.steps.champion{stroke:var(--champion);fill:none;stroke-width:1.6;stroke-dasharray:4 3}
-.reach.champion{stroke-dasharray:none;opacity:.6} .reach.candidate{opacity:.85} .steps.candidate{fill:var(--tint)}
+.reach.champion{stroke-dasharray:none;opacity:.8} .reach.candidate{opacity:.8} .steps.candidate{fill:var(--tint)}
 .key{margin:.2em 0} .key .candidate{color:var(--candidate)} .key .champion{color:var(--champion);margin-left:1em}
 .wide{overflow-x:auto;max-width:52em} td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 tbody th{font-weight:600} tbody th[colspan]{padding-top:1.2em;color:var(--faint)} tbody small{display:block;font-weight:400}

@@ -38,13 +38,16 @@ PROBABILITIES = (
     Line("Calibration", "predicted over observed positives; 1 is right", lambda s: s.metrics.calibration, _four),
 )
 ORDER = (
-    Line("AUC", "pairs of rows in the right order; higher is better", lambda s: s.metrics.auc, _four),
+    Line("AUC", "pairs of any two rows in the right order; higher is better", lambda s: s.metrics.auc, _four),
     Line("NDCG@10", "positives near the top of what a user was shown; higher is better", lambda s: s.recommendations.ndcg, _four),
     Line("Hit rate", "users whose best-scored row is a positive one", lambda s: s.recommendations.hit_rate, _share),
 )
 LISTS = (
     Line(
-        "Hit rate of lists", "users whose list holds what they took that day", lambda s: s.recommendations.list_hit_rate, _share
+        "Hit rate of lists",
+        "users whose list holds what they took in these rows",
+        lambda s: s.recommendations.list_hit_rate,
+        _share,
     ),
     Line("Matches nothing", "recommended, and like nothing in the user's history", lambda s: s.recommendations.unmatched, _share),
     Line(
@@ -78,7 +81,7 @@ def compared_lines(report: Report) -> Iterator[tuple[str, ...]]:
 def _groups(side: Side) -> Iterator[tuple[str, tuple[Line, ...]]]:
     asked = side.recommendations
     yield "Probabilities", PROBABILITIES
-    yield f"Order of what {asked.ranked_users:,} users were shown", ORDER
+    yield f"Order of what was shown, to {asked.ranked_users:,} users with a positive and a negative row", ORDER
     if asked.asked_users:
         yield f"Lists of {asked.k} of {asked.items:,} items, for {asked.asked_users:,} users", LISTS
 
