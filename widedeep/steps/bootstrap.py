@@ -11,7 +11,8 @@ from widedeep.publishing import lanes
 from widedeep.publishing.pointer import champion
 from widedeep.steps.arrival import ingest, start, validate
 from widedeep.steps.chain import quiet
-from widedeep.steps.judgement import dry_run, gate_after
+from widedeep.steps.gating import gate_after
+from widedeep.steps.judgement import dry_run
 from widedeep.steps.release import learnt_in, outcome_of, publish, read_verdict
 from widedeep.steps.retraining import train_after
 from widedeep.steps.workplace import Workplace, wanted

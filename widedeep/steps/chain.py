@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import date
 
 from widedeep.artifacts import Progress
-from widedeep.steps import arrival, judgement, lateness, release, retraining
+from widedeep.steps import arrival, gating, judgement, lateness, release, retraining
 from widedeep.steps.settled import unless_settled
 from widedeep.steps.workplace import Workplace
 
@@ -12,7 +12,7 @@ ingest = unless_settled(lateness.ingest)
 validate = unless_settled(arrival.validate)
 train = unless_settled(retraining.train)
 dry_run = unless_settled(judgement.dry_run)
-gate = unless_settled(judgement.gate)
+gate = unless_settled(gating.gate)
 publish = unless_settled(release.publish)
 settle = unless_settled(release.settle)
 

@@ -10,7 +10,7 @@ from widedeep.publishing import lanes, layout, releases
 from widedeep.publishing.pending import Seen, unlearnt
 from widedeep.publishing.renewals import seen_by
 from widedeep.publishing.store import ObjectStore
-from widedeep.steps.judgement import held_out_rows
+from widedeep.steps.gating import held_out_rows
 from widedeep.steps.named import find_release
 from widedeep.steps.reporting import bare_report, holdout_of, work_of
 from widedeep.steps.workplace import Workplace
