@@ -210,6 +210,8 @@ class DryRunReport(Value):
     release_id: ReleaseId
     manifest_sha256: Digest
     failures: tuple[str, ...]
+    score_ms: tuple[float, ...] = ()  # of each timed request, and of the champion's in turn
+    champion_ms: tuple[float, ...] = ()
     files_verified: int = 0
     rows_scored: int = 0
     largest_score_error: float | None = None

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from widedeep.artifacts import Interval, Lineage, MetricReport, NumericProfile, Part
+from widedeep.artifacts import DryRunReport, Interval, Lineage, MetricReport, NumericProfile, Part
 from widedeep.evaluation.audience import Audience
 from widedeep.evaluation.report import measuring, pictures, svg
 from widedeep.evaluation.report.page import page
@@ -56,6 +56,9 @@ def whole(**changed) -> Report:
         "differences": (Difference(name=f"country = {HOSTILE}", interval=interval, margin=0.005),),
         "ndcg": interval,
         "edges": measuring.bin_edges(SCORES, SCORES**2),
+        "dry_run": DryRunReport(
+            release_id=OURS, manifest_sha256=DIGEST, failures=(), score_ms=(1.2, 1.4, 1.3, 9.0), champion_ms=(1.5, 1.6)
+        ),
         "changed": (ChangedItem(item=HOSTILE, title=None, candidate=9, champion=2),),
         "links": (Link(name="data report", key='validation/"><script>/docs/index.html'),),
     }
@@ -101,9 +104,9 @@ def test_nothing_that_was_delivered_runs_and_nothing_is_loaded():
 def test_every_picture_says_in_words_what_it_shows():
     found = Tags(page(whole()))
     told = [value for tag, name, value in found.attributes if tag == "svg" and name == "aria-label"]
-    assert len(told) == found.tags.count("svg") == 4
+    assert len(told) == found.tags.count("svg") == 5
     assert all(len(words) > 30 for words in told)
-    assert found.tags.count("details") == 4
+    assert found.tags.count("details") == 5
     assert ("html", "lang", "en") in found.attributes
 
 
@@ -213,3 +216,13 @@ def test_recommendations_without_a_catalogue_speak_of_the_shown_rows_only():
     assert isinstance(found, Recommendations)
     assert found.ndcg is not None
     assert (found.coverage, found.unmatched, found.asked_users) == (None, None, 0)
+
+
+def test_every_request_is_in_a_bar_the_slowest_in_the_last():
+    drawn = pictures.latencies([("candidate", [1.0] * 97 + [500.0] * 3), ("champion", [2.0])])
+    assert "half within 1 ms" in drawn
+    heights = [
+        float(y) for y in re.findall(r"[\d.]+,([\d.]+)", re.findall(r'points="([^"]+)" class="candidate steps"', drawn)[0])
+    ]
+    assert heights[-2] < heights[-1] == heights[0]  # a bar at the very end: up is less
+    assert "<svg" in pictures.latencies([("candidate", [0.0])])

@@ -75,6 +75,7 @@ def rehearse(
         rows_scored=len(scores),
         largest_score_error=float(np.abs(scores - expected).max()) if np.isfinite(scores).all() else None,
         load_s=round(load_s, 3),
+        score_ms=tuple(np.round(latencies_ms, 3).tolist()),
         score_p50_ms=round(float(np.percentile(latencies_ms, 50)), 3),
         score_p99_ms=round(float(np.percentile(latencies_ms, 99)), 3),
         peak_rss_mb=peak_rss_mb,

@@ -66,6 +66,8 @@ def _measured(report: Report) -> Iterator[str]:
         )
     drawn.append(_figure("Calibration: positives by mean score", pictures.calibration(sides) + tables.of_buckets(sides)))
     drawn.append(_figure("Distribution of scores", pictures.scores(sides, report.edges) + tables.of_bins(sides, report.edges)))
+    if report.dry_run and report.dry_run.score_ms:
+        drawn.append(_latencies(report.dry_run))
     if report.changed:
         drawn.append(_changed(report, candidate))
     key = f'<p class="key">{" ".join(KEY[kind] for kind, _ in sides)}</p>'
@@ -76,6 +78,11 @@ def _changed(report: Report, candidate: Side) -> str:
     asked = candidate.recommendations
     caption = f"Items whose share of the {asked.asked_users:,} asked users changed most, by lists of {asked.k}"
     return _figure(caption, pictures.changed(report.changed, asked.asked_users) + tables.of_items(report.changed))
+
+
+def _latencies(dry_run: DryRunReport) -> str:
+    times = [("candidate", dry_run.score_ms)] + ([("champion", dry_run.champion_ms)] if dry_run.champion_ms else [])
+    return _figure("Latency of the requests of the dry run", pictures.latencies(times) + tables.of_latencies(times))
 
 
 def _paired(ndcg: Interval | None) -> str:

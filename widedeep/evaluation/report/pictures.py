@@ -15,6 +15,8 @@ ROUND = (0.0001, 0.001, 0.01, 0.03, 0.1, 0.25, 0.5, 0.75, 0.9, 0.97, 0.99, 0.999
 NEAREST = 34
 """Units between the numbers of an axis, so that they don't touch."""
 
+LATENCY_BINS = 24
+
 WHOLE = 0.8
 """Share of the intervals that are drawn whole; the others may be so wide that nothing else could be read."""
 
@@ -66,20 +68,21 @@ def _mode(side: Side, edges: Sequence[float]) -> str:
     return f"between {percent(edges[highest])} and {percent(edges[highest + 1])}"
 
 
-def latencies(times_ms: Sequence[tuple[str, Sequence[float]]], about: str) -> str:
-    """How long requests of the dry run took, in milliseconds; the slowest hundredth is in the last bar."""
+def latencies(times_ms: Sequence[tuple[str, Sequence[float]]]) -> str:
+    """How long requests of the dry run took, in milliseconds; the slowest twentieth is in the last bar."""
     every = sorted(chain.from_iterable(times for _, times in times_ms))
-    high = 1.05 * every[int(0.99 * (len(every) - 1))]
-    bins = 24
+    high = 1.05 * every[int(0.95 * (len(every) - 1))] or 1.0
     x = Axis(0, high, LEFT, RIGHT)
-    shares = [(kind, _counted(times, high, bins)) for kind, times in times_ms]
+    shares = [(kind, _counted(times, high)) for kind, times in times_ms]
     ticks = [(value, number(value)) for value in x.ticks(5)]
-    return _steps(shares, [high * i / bins for i in range(bins + 1)], x, ticks, about, "milliseconds per request")
+    told = "; ".join(f"{kind} half within {number(sorted(times)[len(times) // 2])} ms" for kind, times in times_ms)
+    edges = [high * i / LATENCY_BINS for i in range(LATENCY_BINS + 1)]
+    return _steps(shares, edges, x, ticks, f"Latency of requests: {told}", "milliseconds; the slowest are in the last bar")
 
 
-def _counted(times: Sequence[float], high: float, bins: int) -> list[float]:
-    places = [min(int(bins * time / high), bins - 1) for time in times]
-    return [places.count(i) / len(times) for i in range(bins)]
+def _counted(times: Sequence[float], high: float) -> list[float]:
+    places = [min(int(LATENCY_BINS * time / high), LATENCY_BINS - 1) for time in times]
+    return [places.count(i) / len(times) for i in range(LATENCY_BINS)]
 
 
 def _steps(

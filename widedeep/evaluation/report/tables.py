@@ -6,8 +6,10 @@ from html import escape
 from itertools import pairwise
 
 from widedeep.artifacts import Interval
-from widedeep.evaluation.report.svg import percent
+from widedeep.evaluation.report.svg import number, percent
 from widedeep.evaluation.report.values import Bucket, ChangedItem, Difference, Report, Side
+
+QUANTILES = (0.5, 0.95, 0.99)
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,15 @@ def of_bins(sides: Sequence[tuple[str, Side]], edges: Sequence[float]) -> str:
     bins = [f"{percent(low)} to {percent(high)}" for low, high in pairwise(edges)]
     rows = [(name, *(percent(side.histogram[i]) for _, side in sides)) for i, name in enumerate(bins)]
     return figures(("score", *(kind for kind, _ in sides)), rows)
+
+
+def of_latencies(times_ms: Sequence[tuple[str, Sequence[float]]]) -> str:
+    rows = [(kind, *(number(_at(times, share)) for share in QUANTILES), f"{len(times):,}") for kind, times in times_ms]
+    return figures(("milliseconds", *(f"{share:.0%}" for share in QUANTILES), "requests"), rows)
+
+
+def _at(times: Sequence[float], share: float) -> float:
+    return sorted(times)[min(int(share * len(times)), len(times) - 1)]
 
 
 def of_differences(differences: Sequence[Difference]) -> str:
