@@ -4,6 +4,7 @@ import re
 from datetime import date
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,12 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from widedeep.artifacts import DryRunReport, Interval, Lineage, MetricReport, NumericProfile, Part
+from widedeep.data.contract import load_contract
 from widedeep.evaluation.audience import Audience
+from widedeep.evaluation.metrics import measure
 from widedeep.evaluation.report import measuring, pictures, svg
+from widedeep.evaluation.report.compiling import Holdout, Measured, Work, compiled
 from widedeep.evaluation.report.page import page
 from widedeep.evaluation.report.style import STYLE
 from widedeep.evaluation.report.values import ChangedItem, Difference, Link, Recommendations, Report, Side
+from widedeep.features.growth import Vocabularies
 
+APPSTORE = load_contract(Path(__file__).parents[2] / "dags" / "contracts" / "appstore.yaml")
 HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(2)">'
 DIGEST, OURS, THEIRS = "0" * 64, f"r-{'a' * 16}", f"r-{'b' * 16}"
 RNG = np.random.default_rng(5)
@@ -160,6 +166,20 @@ def test_colours_keep_the_contrast_that_they_promise(scheme):
     for words in ("ink", "faint", "link", "good", "bad", "unsure", "candidate", "champion"):
         assert contrast(words) >= 4.5, words
     assert contrast("axis") >= 3
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1), st.integers(0, 3), st.floats(0.1, 9)), min_size=1, max_size=12))
+def test_every_holdout_has_a_page_however_small_or_uniform_it_is(rows):
+    labels, scores, users, weights = (np.array(column, float) for column in zip(*rows, strict=True))
+    users = np.unique(users, return_inverse=True)[1]
+    holdout = Holdout(labels, users, weights, None)
+    works = [Work(name, each, None, Vocabularies.empty(), None) for name, each in ((OURS, scores), (THEIRS, scores[::-1]))]
+    both = [Measured(work, measure(labels, work.scores, users, weights)) for work in works]
+    bare = whole(candidate=None, champion=None, changed=(), edges=())
+    for champion in (both[1], None):
+        report = compiled(bare, holdout, both[0], champion, APPSTORE)
+        assert Report.from_bytes(report.to_bytes()) == report
+        assert b"<svg" in page(report)
 
 
 def test_buckets_hold_every_row_once_and_their_rates_are_those_of_the_rows():
