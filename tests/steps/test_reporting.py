@@ -36,7 +36,10 @@ def test_a_decision_leaves_a_report_with_its_reasons_and_ranking_beside_the_auc(
     assert report.verdict == verdict
     assert (report.release_id, report.manifest_sha256) == (verdict.candidate, verdict.candidate_manifest_sha256)
     assert (report.candidate.metrics, report.champion.metrics) == (verdict.candidate_metrics, verdict.champion_metrics)
-    assert report.differences[0].interval == verdict.loss_difference
+    judged, *shown = report.differences
+    assert (judged.interval, judged.margin) == (verdict.loss_difference, quick.place.contract.gate.margin)
+    assert {"device = mobile", "country = DE"} <= {slice_.name for slice_ in shown}
+    assert all(slice_.margin is None for slice_ in shown)
     for side in (report.candidate, report.champion):
         lists = side.recommendations
         assert 0 < lists.coverage <= 1

@@ -5,7 +5,7 @@ from datetime import date
 from widedeep.artifacts import LIVE, DryRunReport, Manifest, Part
 from widedeep.data.contract import Contract
 from widedeep.errors import ContractError, UsageError
-from widedeep.evaluation.report.values import Difference, Report
+from widedeep.evaluation.report.values import Report
 from widedeep.publishing import lanes, layout, releases
 from widedeep.publishing.pending import Seen, unlearnt
 from widedeep.publishing.renewals import seen_by
@@ -62,17 +62,14 @@ def _rehearsed(store: ObjectStore, manifest: Manifest) -> DryRunReport | None:
 
 
 def _measured(place: Workplace, ours: Manifest, theirs: Manifest, holdout: tuple[Part, ...]) -> Report:
-    from widedeep.evaluation.metrics import measure, paired_difference, row_losses
+    from widedeep.evaluation.metrics import measure
     from widedeep.evaluation.report.compiling import Measured, compiled
 
-    bare, limits = bare_report(place, ours, theirs, holdout, _rehearsed(place.store, ours)), place.contract.gate
+    bare = bare_report(place, ours, theirs, holdout, _rehearsed(place.store, ours))
     rows, w = held_out_rows(place, holdout)
     if rows.num_rows == 0:
         return bare
     asked = holdout_of(place, ours, rows, w)
-    y, users = asked.labels, asked.users
-    mine, other = (work_of(place, manifest, rows, asked.audience) for manifest in (ours, theirs))
-    found = paired_difference(row_losses(y, mine.scores), row_losses(y, other.scores), users, limits.confidence, w)
-    bare = bare.model_copy(update={"differences": (Difference(name="All rows", interval=found, margin=limits.margin),)})
-    first, second = (Measured(work, measure(y, work.scores, users, w)) for work in (mine, other))
+    works = (work_of(place, manifest, rows, asked.audience) for manifest in (ours, theirs))
+    first, second = (Measured(work, measure(asked.labels, work.scores, asked.users, w)) for work in works)
     return compiled(bare, asked, first, second, place.contract)

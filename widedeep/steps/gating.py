@@ -35,7 +35,7 @@ def gate_after(place: Workplace, progress: Progress, outcomes: tuple[Outcome, ..
     name = f"verdict-{_judged(place, candidate, rehearsal, champion, holdout)[:16]}"
     if releases.load_evidence(place.store, candidate.release_id, name, Verdict) is None:
         verdict, report = _judge(place, candidate, rehearsal, champion, holdout)
-        page = save_report(place, judged(report, verdict, place.contract.gate.margin), name)
+        page = save_report(place, judged(report, verdict), name)
         releases.save_evidence(place.store, candidate.release_id, name, verdict)
         log.info("%s: report %s/%s", progress.span, place.store.url, page)
     # Read back, since the first verdict stands if two runs judge at once.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from widedeep.artifacts import DryRunReport, FileRef, Manifest, Part, Verdict, sha256
 from widedeep.data.catalogue import CATALOGUE_FILE
-from widedeep.evaluation.report.values import Difference, Link, Report
+from widedeep.evaluation.report.values import Link, Report
 from widedeep.publishing import layout, releases
 from widedeep.steps.retraining import load_release
 from widedeep.steps.workplace import Workplace, stored
@@ -26,6 +26,7 @@ def holdout_of(place: Workplace, manifest: Manifest, rows: "pa.Table", weights: 
 
     from widedeep.evaluation.audience import gather
     from widedeep.evaluation.report.compiling import Holdout
+    from widedeep.evaluation.slices import slices
     from widedeep.features.encoding import labels
 
     y, catalogue, folder = labels(rows, place.contract).astype("float64"), None, place.folder()
@@ -33,7 +34,9 @@ def holdout_of(place: Workplace, manifest: Manifest, rows: "pa.Table", weights: 
         releases.download(place.store, manifest, folder, {CATALOGUE_FILE})
         catalogue = pq.read_table(folder / CATALOGUE_FILE)
     users, _ = pd.factorize(rows[place.contract.user].to_pandas())
-    return Holdout(y, users.astype("int64"), weights, gather(rows, y, catalogue, place.contract))
+    numbers = users.astype("int64")
+    audience = gather(rows, y, catalogue, place.contract)
+    return Holdout(y, numbers, weights, audience, slices(rows, numbers, place.contract))
 
 
 def work_of(place: Workplace, manifest: Manifest, rows: "pa.Table", audience: "Audience | None") -> "Work":
@@ -63,11 +66,12 @@ def bare_report(
     )
 
 
-def judged(report: Report, verdict: Verdict, margin: float) -> Report:
-    """The report with the decision, and with the differences that it rests on."""
-    found = verdict.loss_difference
-    differences = (Difference(name="All rows", interval=found, margin=margin),) if found else ()
-    return report.model_copy(update={"verdict": verdict, "differences": differences})
+def judged(report: Report, verdict: Verdict) -> Report:
+    """The report with the decision; of all rows it shows the difference that was judged."""
+    found, shown = verdict.loss_difference, report.differences
+    if found and shown:
+        shown = (shown[0].model_copy(update={"interval": found}), *shown[1:])
+    return report.model_copy(update={"verdict": verdict, "differences": shown})
 
 
 def save_report(place: Workplace, report: Report, verdict_name: str) -> str:

@@ -3,7 +3,7 @@
 B rows; U asked users; L items of a list.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +11,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from widedeep.artifacts import MetricReport, ReleaseId
-from widedeep.data.contract import Contract
+from widedeep.data.contract import Contract, Gate
 from widedeep.evaluation.audience import Audience
+from widedeep.evaluation.metrics import paired_difference, row_losses
 from widedeep.evaluation.report import measuring
-from widedeep.evaluation.report.values import ChangedItem, Report, Side
+from widedeep.evaluation.report.values import ChangedItem, Difference, Report, Side
+from widedeep.evaluation.slices import Slice
 from widedeep.features.growth import Vocabularies
 from widedeep.features.quantiles import Quantiles
 from widedeep.model.bundle import Bundle
@@ -26,12 +28,13 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Holdout:
-    """The rows that count: (B,) labels in {0, 1}, numbers of users, positive weights; and who is asked for lists, if anybody."""
+    """The rows that count: (B,) labels in {0, 1}, numbers of users, positive weights; who is asked for lists; and its parts."""
 
     labels: Floats
     users: Numbers
     weights: Floats
     audience: Audience | None
+    slices: tuple[Slice, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Measured:
 
 
 def compiled(bare: Report, holdout: Holdout, candidate: Measured, champion: Measured | None, contract: Contract) -> Report:
-    """The report with all that is measured, except differences of losses, which are the gate's."""
+    """The report with all that is measured."""
     level = contract.gate.confidence
     models = [candidate, *([champion] if champion else [])]
     edges = measuring.bin_edges(*(model.work.scores for model in models))
@@ -72,8 +75,25 @@ def compiled(bare: Report, holdout: Holdout, candidate: Measured, champion: Meas
         return found
     mine, theirs = candidate.work, champion.work
     ndcg = measuring.ndcg_difference(holdout.labels, mine.scores, theirs.scores, holdout.users, level)
-    update = {"champion": sides[1], "ndcg": ndcg, "changed": _changed(holdout.audience, mine, theirs, contract)}
-    return found.model_copy(update=update)
+    return found.model_copy(
+        update={
+            "champion": sides[1],
+            "ndcg": ndcg,
+            "differences": tuple(_differences(holdout, mine, theirs, contract.gate)),
+            "changed": _changed(holdout.audience, mine, theirs, contract),
+        }
+    )
+
+
+def _differences(holdout: Holdout, candidate: Work, champion: Work, limits: Gate) -> Iterator[Difference]:
+    """Of all rows, with the margin by which they are judged, then of the slices."""
+    ours, theirs = (row_losses(holdout.labels, work.scores) for work in (candidate, champion))
+    everything: Slice = ("All rows", np.ones(len(ours), np.bool_))
+    for name, inside in (everything, *holdout.slices):
+        interval = paired_difference(
+            ours[inside], theirs[inside], holdout.users[inside], limits.confidence, holdout.weights[inside]
+        )
+        yield Difference(name=name, interval=interval, margin=limits.margin if name == everything[0] else None)
 
 
 def _side(holdout: Holdout, model: Measured, edges: Sequence[float], reference: Work | None, contract: Contract) -> Side:

@@ -60,7 +60,7 @@ def _measured(report: Report) -> Iterator[str]:
     if report.differences:
         drawn.append(
             _figure(
-                "Log loss, candidate − champion, with intervals over users; the red mark is the margin",
+                "Log loss, candidate − champion, with intervals over users; all rows are judged by the margin in red",
                 pictures.forest(report.differences) + tables.of_differences(report.differences),
             )
         )
