@@ -4,8 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -14,9 +13,6 @@ from rich.text import Text
 from widedeep.artifacts import LIVE, ChampionPointer
 from widedeep.cli.terminal import AsJson, Colour, LaneName, app, counted, err, out, print_json, rows_of, workplace
 from widedeep.errors import OrderError, UsageError
-
-if TYPE_CHECKING:
-    from widedeep.evaluation.report.values import Report
 
 
 @app.command(rich_help_panel="Look")
@@ -158,47 +154,3 @@ def lineage(release: Annotated[str, typer.Argument(help="Its id, or how it begin
         print_json(history)
         return
     out.print(tree_of(history), soft_wrap=True)
-
-
-@app.command(rich_help_panel="Look")
-def compare(
-    candidate: Annotated[str, typer.Argument(help="A release's id, or how it begins.")],
-    champion: Annotated[str, typer.Argument(help="What it is compared with.")],
-    output: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a page with pictures.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Two releases side by side on the newest held-out rows that neither has learnt. Nothing is decided by it."""
-    from widedeep.steps.comparing import compare as compared
-
-    if output and not output.parent.is_dir():
-        raise UsageError(f"compare: got --output {output}, and {output.parent} is no folder; wanted a file in one that is there.")
-    with workplace() as place:
-        report = compared(place, candidate, champion)
-    if output:
-        write_page(report, output)
-    if as_json:
-        print_json(report)
-        return
-    show_comparison(report)
-
-
-def write_page(report: "Report", output: Path) -> None:
-    from widedeep.evaluation.report.page import page
-
-    output.write_bytes(page(report, in_store=False))
-    err.print(f"written: {output}", highlight=False, soft_wrap=True)
-
-
-def show_comparison(report: "Report") -> None:
-    from widedeep.evaluation.report.tables import compared_lines
-
-    spans = ", ".join(sorted({str(part.span) for part in report.holdout}))
-    table = Table("", report.release_id, report.compared_with or "", "change", title=f"held-out rows of span {spans}")
-    for line in compared_lines(report):
-        table.add_row(*line)
-    out.print(table)
-    for difference in report.differences:
-        i = difference.interval
-        out.print(
-            f"{difference.name}: loss differs by {i.estimate:+.5f}, {i.level:.0%} interval {i.lower:+.5f} to {i.upper:+.5f}"
-        )

@@ -3,7 +3,7 @@
 Names of items, and whatever else was delivered, are escaped where they are written.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 
 from widedeep.artifacts import DryRunReport, Interval, Part
@@ -11,7 +11,7 @@ from widedeep.data.page import document
 from widedeep.evaluation.report import pictures, tables
 from widedeep.evaluation.report.style import STYLE
 from widedeep.evaluation.report.svg import loss, number, percent
-from widedeep.evaluation.report.values import Report, Side
+from widedeep.evaluation.report.values import Difference, Report, Side
 
 KEY = {
     "candidate": '<span class="candidate">●</span> candidate, solid',
@@ -56,22 +56,20 @@ def _measured(report: Report) -> Iterator[str]:
         return
     sides = [("candidate", candidate)] + ([("champion", report.champion)] if report.champion else [])
     yield _section("Quality, ranking and relevance", tables.quality(report, candidate) + _paired(report.ndcg))
-    drawn = []
-    if report.differences:
-        drawn.append(
-            _figure(
-                "Log loss, candidate − champion, with intervals over users; all rows are judged by the margin in red",
-                pictures.forest(report.differences) + tables.of_differences(report.differences),
-            )
-        )
-    drawn.append(_figure("Calibration: positives by mean score", pictures.calibration(sides) + tables.of_buckets(sides)))
-    drawn.append(_figure("Distribution of scores", pictures.scores(sides, report.edges) + tables.of_bins(sides, report.edges)))
-    if report.dry_run and report.dry_run.score_ms:
-        drawn.append(_latencies(report.dry_run))
-    if report.changed:
-        drawn.append(_changed(report, candidate))
+    drawn = [
+        _differences(report.differences) if report.differences else "",
+        _changed(report, candidate) if report.changed else "",
+        _figure("Calibration: positives by mean score", pictures.calibration(sides) + tables.of_buckets(sides)),
+        _figure("Distribution of scores", pictures.scores(sides, report.edges) + tables.of_bins(sides, report.edges)),
+        _latencies(report.dry_run) if report.dry_run and report.dry_run.score_ms else "",
+    ]
     key = f'<p class="key">{" ".join(KEY[kind] for kind, _ in sides)}</p>'
     yield f'<section><h2>Pictures</h2>{key}<div class="pictures">{"".join(drawn)}</div></section>'
+
+
+def _differences(differences: Sequence[Difference]) -> str:
+    caption = "Log loss, candidate − champion, with intervals over users; all rows are judged by the margin in red"
+    return _figure(caption, pictures.forest(differences) + tables.of_differences(differences))
 
 
 def _changed(report: Report, candidate: Side) -> str:
