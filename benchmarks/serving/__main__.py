@@ -37,7 +37,7 @@ from widedeep.features.encoding import encode
 from widedeep.model.bundle import load_bundle
 from widedeep.model.determinism import deterministic
 from widedeep.model.forward import scores
-from widedeep.serving.scorer import Scorer
+from widedeep.model.scorer import Scorer
 
 ROOT = Path(__file__).parents[2]
 CUTS = ((200, 1), (100, 1), (50, 1), (100, 2), (50, 2), (50, 4))

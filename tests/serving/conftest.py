@@ -19,6 +19,7 @@ from widedeep.data.contract import Column, Contract, Cross, Gate, Label, Model, 
 from widedeep.model.bundle import READER_FILES, Bundle, load_bundle, save_bundle
 from widedeep.model.delta import difference
 from widedeep.model.delta_files import save_delta
+from widedeep.model.scorer import Scorer
 from widedeep.publishing import layout
 from widedeep.publishing.keys import Trust
 from widedeep.publishing.memory import MemoryStore
@@ -28,7 +29,6 @@ from widedeep.serving.answers import Answers, Catalogues
 from widedeep.serving.follower import Follower
 from widedeep.serving.metrics import Metrics
 from widedeep.serving.reader import ModelReader
-from widedeep.serving.scorer import Scorer
 from widedeep.serving.server import Limits, application
 from widedeep.training.candidate import train_candidate
 from widedeep.training.profile import numeric_profile

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from widedeep.artifacts import Part
 from widedeep.errors import IntegrityError
 from widedeep.features.encoding import encode
+from widedeep.model import scorer as scorer_module
 from widedeep.model.forward import probabilities
+from widedeep.model.scorer import Scorer
 from widedeep.model.scoring import score_rows
-from widedeep.serving import scorer as scorer_module
-from widedeep.serving.scorer import Scorer
 from widedeep.training.candidate import train_candidate
 
 BFLOAT16_OFF = 0.01

@@ -7,6 +7,8 @@ import typer
 from widedeep.artifacts import LIVE
 from widedeep.cli.terminal import LaneName, app, out, workplace
 
+CONTRACT = "else the contract says it."
+
 
 @app.command(rich_help_panel="Run")
 def serve(
@@ -14,16 +16,18 @@ def serve(
     host: Annotated[str, typer.Option(help="Beyond this machine only with WIDEDEEP_SERVE_TOKEN.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8100,
     poll: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks for a new champion.")] = 5,
-    batch: Annotated[int, typer.Option(min=1, help="Rows that are scored at once.")] = 100,
-    threads: Annotated[int, typer.Option(min=1, max=64, help="That score one request.")] = 2,
+    batch: Annotated[int | None, typer.Option(min=1, help=f"Rows that are scored at once; {CONTRACT}")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, max=64, help=f"That score one request; {CONTRACT}")] = None,
     precision: Annotated[
-        Literal["float32", "bfloat16"], typer.Option(help="Of the layers' products: float32 or bfloat16.")
-    ] = "float32",
+        Literal["float32", "bfloat16"] | None, typer.Option(help=f"Of the layers' products: float32 or bfloat16; {CONTRACT}")
+    ] = None,
 ) -> None:
     """Serve a lane's champion over HTTP: /score, /rank, /release, /health, /metrics."""
     from widedeep.serving.listening import Serving
     from widedeep.serving.listening import serve as listen
 
-    serving = Serving(lane, host, port, poll, batch, threads, precision)
     with workplace() as place:
+        rule = place.contract.serving
+        scoring = batch or rule.batch, threads or rule.threads, precision or rule.precision
+        serving = Serving(lane, host, port, poll, *scoring)
         listen(place.store, place.contract, place.settings, serving, lambda address: out.print(address, highlight=False))

@@ -204,6 +204,18 @@ class DryRun(Section):
     timeout: timedelta = timedelta(minutes=5)
 
 
+class Scoring(Section):
+    """How releases are scored: by the scoring server, and so by the gate.
+
+    `precision` is that of the layers' products; bfloat16 moves a score by up to 0.01. batch: how many rows are scored at once.
+    threads: how many score one request.
+    """
+
+    precision: Literal["float32", "bfloat16"] = "float32"
+    batch: int = Field(default=100, ge=1)
+    threads: int = Field(default=2, ge=1, le=64)
+
+
 class Publishing(Section):
     """`deltas`: a release also carries what leads to it from its parent, for servers that hold that (docs/adr/0009-deltas.md)."""
 
@@ -261,6 +273,7 @@ class Contract(Section):
     pending: Pending = Pending()
     gate: Gate
     dry_run: DryRun = DryRun()
+    serving: Scoring = Scoring()
     publishing: Publishing = Publishing()
     retention: Retention = Retention()
 

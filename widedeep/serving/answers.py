@@ -14,13 +14,13 @@ import pyarrow as pa
 from widedeep.artifacts import Manifest
 from widedeep.data.contract import Contract
 from widedeep.errors import UsageError, WidedeepError
+from widedeep.model.scorer import NONE, Scorer, Scores
 from widedeep.publishing.store import ObjectStore
 from widedeep.serving.catalogue import Catalogue, load_catalogue
 from widedeep.serving.follower import Followed
 from widedeep.serving.metrics import Metrics
 from widedeep.serving.reader import Held, ModelReader
 from widedeep.serving.requests import Fields, RankRequest, Reading, ScoreRequest, parsed
-from widedeep.serving.scorer import NONE, Scorer, Scores
 
 CATALOGUES = 2
 """Kept at once: that of the release that serves, and that of the next one while it comes in."""

@@ -16,13 +16,13 @@ from widedeep.config import Settings
 from widedeep.data.contract import Contract
 from widedeep.errors import SettingsError, StackError, UsageError
 from widedeep.model.determinism import deterministic
+from widedeep.model.scorer import Precision, Scorer
 from widedeep.publishing.keys import load_trust
 from widedeep.publishing.store import ObjectStore
 from widedeep.serving.answers import Answers, Catalogues
 from widedeep.serving.follower import Follower
 from widedeep.serving.metrics import Metrics
 from widedeep.serving.reader import ModelReader
-from widedeep.serving.scorer import Precision, Scorer
 from widedeep.serving.server import application
 
 SHORTEST_TOKEN = 16

@@ -21,10 +21,10 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from widedeep.model.scorer import one_thread
 from widedeep.serving.answers import Answers, NoModelError
 from widedeep.serving.follower import Follower
 from widedeep.serving.metrics import CONTENT_TYPE, Metrics
-from widedeep.serving.scorer import one_thread
 from widedeep.serving.values import RefusedError, cut
 
 log = logging.getLogger(__name__)

@@ -54,6 +54,7 @@ def _judged(
         champion.content_digest() if champion else None,
         [part.model_dump(mode="json") for part in holdout],
         place.contract.gate.model_dump(mode="json"),
+        place.contract.serving.precision,
         place.contract.weight,
     ]
     return sha256(canonical_json(judged))

@@ -20,7 +20,7 @@ from widedeep.evaluation.slices import Slice
 from widedeep.features.growth import Vocabularies
 from widedeep.features.quantiles import Quantiles
 from widedeep.model.bundle import Bundle
-from widedeep.model.scoring import score_rows
+from widedeep.model.scorer import scored_as_served
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
@@ -49,9 +49,10 @@ class Work:
 
 
 def work(release_id: ReleaseId, bundle: Bundle, rows: pa.Table, audience: Audience | None, contract: Contract) -> Work:
-    """Let a model score the held-out rows, and every pair of the audience."""
-    lists = audience.top(lambda pairs: score_rows(bundle, pairs, contract), measuring.K) if audience else None
-    return Work(release_id, score_rows(bundle, rows, contract), lists, bundle.vocabularies, bundle.quantiles)
+    """Let a model score the held-out rows, and every pair of the audience, as a server would."""
+    with scored_as_served(bundle, contract) as scores:
+        lists = audience.top(scores, measuring.K) if audience else None
+        return Work(release_id, scores(rows), lists, bundle.vocabularies, bundle.quantiles)
 
 
 @dataclass(frozen=True)

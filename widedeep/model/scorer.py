@@ -4,8 +4,9 @@ Cheng et al. 2016, §4.3 and table 2: batches of 50 on 4 threads instead of 200 
 asks is one of them, so nothing is handed over where one thread is enough.
 """
 
-from collections.abc import Set
+from collections.abc import Callable, Iterator, Set
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Literal, Self
 
 import numpy as np
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 from widedeep.data.contract import Contract
 from widedeep.features.encoding import EncodedBatch, encode
 from widedeep.model.bundle import Bundle, Tensors
-from widedeep.model.forward import probabilities, require_own
-from widedeep.serving.layers import Layers
+from widedeep.model.determinism import deterministic
+from widedeep.model.forward import SCORING_BATCH, probabilities, require_own
+from widedeep.model.scorer_layers import Layers
 
 Precision = Literal["float32", "bfloat16"]
 Scores = NDArray[np.float64]
@@ -76,6 +78,16 @@ class Scorer:
             others = {columns: each for columns, each in self._ready.items() if each.bundle is bundle}
             self._ready = others | {shared: known}
         return known
+
+
+@contextmanager
+def scored_as_served(bundle: Bundle, contract: Contract) -> Iterator[Callable[[pa.Table], Scores]]:
+    """How a server scores rows with this bundle: for many rows at once, on the threads that training has."""
+    with (
+        deterministic(threads=1),
+        Scorer(contract, SCORING_BATCH, contract.training.threads, contract.serving.precision) as scorer,
+    ):
+        yield lambda rows: scorer.scores(bundle, rows)
 
 
 def one_thread() -> None:
