@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from datetime import date, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
@@ -44,9 +44,22 @@ def sha256(data: bytes) -> str:
 
 
 class Value(BaseModel):
-    """Base of all artifacts: immutable; unknown keys fail."""
+    """Base of all artifacts: immutable; unknown keys fail.
+
+    Fields that a kind of value got `later` are not written while they say nothing, so that what was stored before they were there
+    is still told by the same bytes, and so by the same digest.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def without_silent_ones(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = plain(self)
+        for name in self.later:
+            if getattr(self, name) == type(self).model_fields[name].default:
+                del fields[name]
+        return fields
 
     def to_bytes(self) -> bytes:
         return canonical_json(self.model_dump(mode="json"))
@@ -156,8 +169,10 @@ class Lineage(Value):
     """All inputs of a release, and so its id: the same inputs give the same payload (second law).
 
     `erasures` are all by which somebody is forgotten: neither this release nor a later one of the line names that user by spans
-    up to the erasure's day. Without any they are not written, as in releases from before there were erasures.
+    up to the erasure's day.
     """
+
+    later = frozenset({"erasures"})
 
     span: date
     parent: ReleaseId | None
@@ -168,11 +183,6 @@ class Lineage(Value):
     seed: int
     profile: NumericProfile
     erasures: tuple[ErasureId, ...] = ()
-
-    @model_serializer(mode="wrap")
-    def without_nothing(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        fields: dict[str, Any] = plain(self)
-        return fields if self.erasures else {name: value for name, value in fields.items() if name != "erasures"}
 
     def release_id(self) -> str:
         return f"r-{self.content_digest()[:16]}"
@@ -225,8 +235,11 @@ class MetricReport(Value):
     """Quality of one model on one holdout: log loss in nats per row, `ne` normalised entropy, `calibration` Σp/Σy.
 
     All but the counts are weighted where the contract has a weight column; rows of weight 0 are left out.
-    `ne` and `auc` are None where only one class occurs, `calibration` where nothing is positive.
+    `ne` and `auc` are None where only one class occurs, `calibration` where nothing is positive. `user_auc` is the mean over users
+    of the AUC of each one's own rows; None where nobody has rows of both classes.
     """
+
+    later = frozenset({"user_auc"})
 
     rows: int
     users: int
@@ -235,6 +248,7 @@ class MetricReport(Value):
     ne: float | None
     auc: float | None
     calibration: float | None
+    user_auc: float | None = None
 
 
 class Interval(Value):
@@ -246,11 +260,29 @@ class Interval(Value):
     level: float
 
 
+class Difference(Value):
+    """Candidate − another model's log loss of some rows, with what still counts as equal there; None: it is not judged.
+
+    `rows` and `users`: how many it is measured on, where that was kept.
+    """
+
+    later = frozenset({"rows", "users"})
+
+    name: str
+    interval: Interval
+    margin: float | None
+    rows: int | None = None
+    users: int | None = None
+
+
 class Verdict(Value):
     """The gate's decision, bound to the digests of what it judged. Only `widedeep.evaluation.gate.decide` makes one.
 
-    `candidate_metrics` is None where nothing was measured: the dry run failed, or there is no held-out row to score.
+    `candidate_metrics` is None where nothing was measured: the dry run failed, or there is no held-out row to score. `slices` are
+    those that were judged. `level` is how far the candidate's mean score lies from the champion's, as log ratio.
     """
+
+    later = frozenset({"anchor", "anchor_manifest_sha256", "anchor_difference", "slices", "level"})
 
     decision: Decision
     reasons: tuple[str, ...]
@@ -263,6 +295,11 @@ class Verdict(Value):
     champion_metrics: MetricReport | None
     loss_difference: Interval | None
     absolute_checks_only: bool
+    anchor: ReleaseId | None = None
+    anchor_manifest_sha256: Digest | None = None
+    anchor_difference: Interval | None = None
+    slices: tuple[Difference, ...] = ()
+    level: Interval | None = None
 
 
 class Release(Value):

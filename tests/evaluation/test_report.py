@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from widedeep.artifacts import DryRunReport, Interval, Lineage, MetricReport, NumericProfile, Part
+from widedeep.artifacts import Difference, DryRunReport, Interval, Lineage, MetricReport, NumericProfile, Part
 from widedeep.data.contract import load_contract
 from widedeep.evaluation.audience import Audience
 from widedeep.evaluation.metrics import measure
@@ -20,7 +20,7 @@ from widedeep.evaluation.report import measuring, pictures, svg
 from widedeep.evaluation.report.compiling import Holdout, Measured, Work, compiled
 from widedeep.evaluation.report.page import page
 from widedeep.evaluation.report.style import STYLE
-from widedeep.evaluation.report.values import ChangedItem, Difference, Link, Recommendations, Report, Side
+from widedeep.evaluation.report.values import ChangedItem, Link, Recommendations, Report, Side
 from widedeep.features.growth import Vocabularies
 
 APPSTORE = load_contract(Path(__file__).parents[2] / "dags" / "contracts" / "appstore.yaml")

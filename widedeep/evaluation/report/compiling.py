@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from widedeep.artifacts import MetricReport, ReleaseId
+from widedeep.artifacts import Difference, MetricReport, ReleaseId
 from widedeep.data.contract import Contract, Gate
 from widedeep.evaluation.audience import Audience
 from widedeep.evaluation.metrics import paired_difference, row_losses
 from widedeep.evaluation.report import measuring
-from widedeep.evaluation.report.values import ChangedItem, Difference, Report, Side
+from widedeep.evaluation.report.values import ChangedItem, Report, Side
 from widedeep.evaluation.slices import Slice
 from widedeep.features.growth import Vocabularies
 from widedeep.features.quantiles import Quantiles

@@ -6,12 +6,12 @@ Names of items, and whatever else was delivered, are escaped where they are writ
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from widedeep.artifacts import DryRunReport, Interval, Part
+from widedeep.artifacts import Difference, DryRunReport, Interval, Part
 from widedeep.data.page import document
 from widedeep.evaluation.report import pictures, tables
 from widedeep.evaluation.report.style import STYLE
 from widedeep.evaluation.report.svg import loss, number, percent
-from widedeep.evaluation.report.values import Difference, Report, Side
+from widedeep.evaluation.report.values import Report, Side
 
 KEY = {
     "candidate": '<span class="candidate">●</span> candidate, solid',

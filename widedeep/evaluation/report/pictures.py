@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from itertools import chain
 from math import log
 
-from widedeep.artifacts import Interval
+from widedeep.artifacts import Difference, Interval
 from widedeep.evaluation.report import svg
 from widedeep.evaluation.report.svg import WIDTH, Axis, Point, number, percent, signed
-from widedeep.evaluation.report.values import Bucket, ChangedItem, Difference, Side
+from widedeep.evaluation.report.values import Bucket, ChangedItem, Side
 
 LEFT, RIGHT, TOP = 42.0, WIDTH - 18.0, 12.0
 MARKS = {"candidate": svg.circle, "champion": svg.square}

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
-from widedeep.artifacts import Interval
+from widedeep.artifacts import Difference, Interval
 from widedeep.evaluation.report.svg import number, percent
-from widedeep.evaluation.report.values import Bucket, ChangedItem, Difference, Report, Side
+from widedeep.evaluation.report.values import Bucket, ChangedItem, Report, Side
 
 QUANTILES = (0.5, 0.95, 0.99)
 

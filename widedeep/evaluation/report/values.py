@@ -4,6 +4,7 @@ Bound to the release by its manifest's digest, to the decision by that of the ve
 """
 
 from widedeep.artifacts import (
+    Difference,
     Digest,
     DryRunReport,
     FileRef,
@@ -65,14 +66,6 @@ class ChangedItem(Value):
     title: str | None
     candidate: int
     champion: int
-
-
-class Difference(Value):
-    """Candidate − champion log loss of some rows, with what still counts as equal there; None: the contract says nothing."""
-
-    name: str
-    interval: Interval
-    margin: float | None
 
 
 class Link(Value):
