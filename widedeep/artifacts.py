@@ -235,8 +235,8 @@ class MetricReport(Value):
     """Quality of one model on one holdout: log loss in nats per row, `ne` normalised entropy, `calibration` Σp/Σy.
 
     All but the counts are weighted where the contract has a weight column; rows of weight 0 are left out.
-    `ne` and `auc` are None where only one class occurs, `calibration` where nothing is positive. `user_auc` is the mean over users
-    of the AUC of each one's own rows; None where nobody has rows of both classes.
+    `ne` and `auc` are None where only one class occurs, `calibration` where nothing is positive. `user_auc` is the mean over
+    users of the AUC of each one's own rows; None where nobody has rows of both classes.
     """
 
     later = frozenset({"user_auc"})

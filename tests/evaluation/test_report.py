@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from widedeep.artifacts import Difference, DryRunReport, Interval, Lineage, MetricReport, NumericProfile, Part
 from widedeep.data.contract import load_contract
 from widedeep.evaluation.audience import Audience
+from widedeep.evaluation.holdout import Holdout, Scored, compare
 from widedeep.evaluation.metrics import measure
 from widedeep.evaluation.report import measuring, pictures, svg
-from widedeep.evaluation.report.compiling import Holdout, Measured, Work, compiled
+from widedeep.evaluation.report.compiling import Measured, Work, compiled
 from widedeep.evaluation.report.page import page
 from widedeep.evaluation.report.style import STYLE
 from widedeep.evaluation.report.values import ChangedItem, Link, Recommendations, Report, Side
@@ -177,7 +178,9 @@ def test_every_holdout_has_a_page_however_small_or_uniform_it_is(rows):
     both = [Measured(work, measure(labels, work.scores, users, weights)) for work in works]
     bare = whole(candidate=None, champion=None, changed=(), edges=())
     for champion in (both[1], None):
-        report = compiled(bare, holdout, both[0], champion, APPSTORE)
+        beside = champion and Scored(THEIRS, DIGEST, works[1].scores)
+        comparison = beside and compare(holdout, works[0].scores, beside, beside, APPSTORE.gate)
+        report = compiled(bare, holdout, both[0], champion, comparison, APPSTORE)
         assert Report.from_bytes(report.to_bytes()) == report
         assert b"<svg" in page(report)
 

@@ -40,7 +40,7 @@ ROWS = pa.table(
 
 
 def test_a_slice_has_the_rows_with_a_value_that_several_users_have_and_names_are_no_kinds():
-    found = {name: inside.tolist() for name, inside in slices(ROWS, USERS, CONTRACT)}
+    found = {part.name: part.inside.tolist() for part in slices(ROWS, USERS, CONTRACT)}
     assert found == {
         "country = FR": [False, False, False, True, True, False],  # DE has three rows of one user
         "genres = drama": [False, False, True, True, True, False],
@@ -49,13 +49,13 @@ def test_a_slice_has_the_rows_with_a_value_that_several_users_have_and_names_are
 
 def test_missing_values_are_a_group_and_a_column_of_one_value_is_none():
     rows = ROWS.set_column(2, "country", pa.array([None] * 5 + ["DE"])).set_column(3, "genres", pa.array([["x"]] * 6))
-    assert [name for name, _ in slices(rows, USERS, CONTRACT)] == ["country = (missing)"]
+    assert [part.name for part in slices(rows, USERS, CONTRACT)] == ["country = (missing)"]
 
 
 def test_there_are_never_more_than_so_many_and_each_column_has_its_share(monkeypatch):
     countries = [f"c{i % 30}" for i in range(120)]
     rows = pa.table({"country": countries, "genres": [[f"g{i % 40}", "all"] for i in range(120)]})
-    names = [name for name, _ in slices(rows, np.arange(120), CONTRACT)]
+    names = [part.name for part in slices(rows, np.arange(120), CONTRACT)]
     assert len(names) == MOST
     assert sum(name.startswith("country") for name in names) == MOST // 2
     assert "genres = all" in names
@@ -68,7 +68,7 @@ def test_the_order_of_rows_changes_no_slice(pairs, random):
     def found(rows):
         table = pa.table({"country": [country for _, country in rows]})
         users = np.array([user for user, _ in rows])
-        return {name: sorted(rows[i] for i in np.flatnonzero(inside)) for name, inside in slices(table, users, CONTRACT)}
+        return {part.name: sorted(rows[i] for i in np.flatnonzero(part.inside)) for part in slices(table, users, CONTRACT)}
 
     shuffled = random.sample(pairs, len(pairs))
     assert found(pairs) == found(shuffled)
@@ -78,4 +78,4 @@ def test_the_order_of_rows_changes_no_slice(pairs, random):
 def test_who_is_alone_is_no_slice(count):
     rows = pa.table({"country": ["DE", "DE", "FR", "FR"]})
     users = np.array([0, 1, 2, 2 + count - 1])
-    assert [name for name, _ in slices(rows, users, CONTRACT)] == ["country = DE", "country = FR"][:count]
+    assert [part.name for part in slices(rows, users, CONTRACT)] == ["country = DE", "country = FR"][:count]

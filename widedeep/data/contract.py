@@ -176,21 +176,48 @@ class Pending(Section):
     attempts: int = Field(default=2, ge=1)
 
 
+class SliceLimit(Section):
+    """Groups of held-out rows, each of which has to hold by itself.
+
+    of: "new users" and "new items" are those without a row in the champion's vocabulary; a column gives the values that most
+    users have; "large groups" are those of all columns with few values, in turn. top: at most so many values. margin: how much
+    worse counts as equal there; where nothing is said, the gate's `slice_margin`.
+    """
+
+    of: str
+    top: int = Field(default=12, ge=1, le=200)
+    margin: float | None = Field(default=None, gt=0)
+
+
 class Gate(Section):
     """When a candidate may replace the champion. Losses are log loss per row; `margin` is how much worse counts as equal.
 
-    confidence: of the interval of their difference, over users. min_users: with fewer held-out users nothing is shown.
+    unit: in which margins are meant; nats per row, or "ne", a share of the loss of predicting the label rate alone.
+    confidence: of intervals over users, and of what is shown. min_users: with fewer held-out users nothing is shown.
     undecided: what becomes of a candidate when nothing is shown. auc_at_least, ne_at_most, calibration: what a candidate must
-    reach by itself; normalised entropy, and the sum of scores over that of positives, which is ideally 1.
+    reach by itself; normalised entropy, and the sum of scores over that of positives, which is ideally 1. auc_at_most,
+    auc_gain_at_most: an AUC above the one, or above the champion's by more than the other, is too good to be true: nothing is
+    shown then. calibration_shift: how far, as a share, the mean score may move from the champion's without being shown to be
+    right; null: any way. slices: which groups of rows have to hold by themselves. slice_margin: null is twice `margin`.
+    anchor_days: the candidate is also compared with the release that was champion so many days ago, or with the chain's first,
+    since daily margins add up; null: with none. anchor_margin: null is `margin`.
     """
 
     margin: float = Field(gt=0)
+    unit: Literal["nats", "ne"] = "nats"
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     min_users: int = Field(default=20, ge=2)
     undecided: Literal["hold", "reject"] = "hold"
     auc_at_least: float = Field(default=0.55, ge=0, le=1)
+    auc_at_most: float = Field(default=0.98, ge=0, le=1)
+    auc_gain_at_most: float = Field(default=0.05, ge=0, le=1)
     ne_at_most: float = Field(default=1.0, gt=0)
     calibration: tuple[float, float] = (0.8, 1.25)
+    calibration_shift: float | None = Field(default=0.03, gt=0)
+    slices: tuple[SliceLimit, ...] = (SliceLimit(of="new users"), SliceLimit(of="new items"), SliceLimit(of="large groups"))
+    slice_margin: float | None = Field(default=None, gt=0)
+    anchor_days: int | None = Field(default=28, ge=1)
+    anchor_margin: float | None = Field(default=None, gt=0)
 
 
 class DryRun(Section):

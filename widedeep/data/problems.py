@@ -37,6 +37,7 @@ OWN_FOLDERS = (
     "validation",
 )
 PAIRED = ("crosses", "checks.skew")
+NAMED_SLICES = ("new users", "new items", "large groups")
 PAIRS = ("checks.rows", "checks.label_rate", "drastic.label_rate", "drastic.volume", "gate.calibration")
 
 
@@ -139,12 +140,28 @@ def _weights(columns: Mapping[str, Any]) -> Iterator[str]:
 def _limits(document: Mapping[str, Any]) -> Iterator[str]:
     if isinstance(share := _at(document, "checks.tolerance"), int | float) and share == 1:
         yield "checks.tolerance: got 1, wanted less: with every row taken out nothing would be left to learn"
+    yield from _slices(document)
     for place in PAIRS:
         if _reversed(pair := _at(document, place)):
             yield f"{place}: got {pair}, wanted the lower limit first"
     prefix = _at(document, "delivery.prefix")
     if isinstance(prefix, str):
         yield from _prefix(prefix)
+
+
+def _slices(document: Mapping[str, Any]) -> Iterator[str]:
+    columns, seen = _mapping(document.get("columns")), list[Any]()
+    for i, entry in enumerate(_sequence(_at(document, "gate.slices"))):
+        of = _mapping(entry).get("of")
+        if not isinstance(of, str) or of in NAMED_SLICES:
+            continue
+        role = _mapping(columns.get(of)).get("role")
+        if role not in {"categorical", "multivalent"}:
+            got = f"column {of!r} has role {role}" if of in columns else f"got {of!r}"
+            yield f"gate.slices.{i}.of: {got}; wanted a categorical or multivalent column, or {', '.join(NAMED_SLICES)}"
+        if of in seen:
+            yield f"gate.slices.{i}.of: {of!r} stands there twice: take one away"
+        seen.append(of)
 
 
 def _prefix(prefix: str) -> Iterator[str]:

@@ -6,7 +6,7 @@
 - Another lane than `live` branches off: before its first span, the live lane's outcomes are its own (third law).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from datetime import date, timedelta
 
 from widedeep.artifacts import LIVE, Outcome
@@ -70,8 +70,20 @@ def _read(store: ObjectStore, keys: Iterable[str]) -> tuple[Outcome, ...]:
 
 def parent_as_of(history: Iterable[Outcome], span: date, withdrawn: Collection[str] = ()) -> str | None:
     """The newest release promoted for a span earlier than `span` that no rollback has withdrawn."""
-    promoted = [o for o in history if o.result == "promoted" and o.span < span and o.release_id not in withdrawn]
-    return max(promoted, key=lambda o: o.span).release_id if promoted else None
+    return next((release for _, release in _promoted(history, span, withdrawn)), None)
+
+
+def anchors_as_of(history: Iterable[Outcome], span: date, days: int, withdrawn: Collection[str] = ()) -> list[str]:
+    """What was champion `days` before the span, then ever later ones: the first is the anchor, the others stand in for it."""
+    found = list(_promoted(history, span, withdrawn))
+    old = [release for promoted, release in found if promoted <= span - timedelta(days)]
+    return [*old[:1], *(release for promoted, release in reversed(found) if promoted > span - timedelta(days))]
+
+
+def _promoted(history: Iterable[Outcome], span: date, withdrawn: Collection[str]) -> Iterator[tuple[date, str]]:
+    """The releases promoted for earlier spans that no rollback has withdrawn, with their spans, the newest first."""
+    found = [o for o in history if o.result == "promoted" and o.span < span and o.release_id not in withdrawn]
+    yield from ((o.span, str(o.release_id)) for o in sorted(found, key=lambda o: o.span, reverse=True))
 
 
 def first_unsettled(history: Iterable[Outcome], span: date) -> date | None:

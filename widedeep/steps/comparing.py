@@ -12,7 +12,7 @@ from widedeep.publishing.renewals import seen_by
 from widedeep.publishing.store import ObjectStore
 from widedeep.steps.gating import held_out_rows
 from widedeep.steps.named import find_release
-from widedeep.steps.reporting import bare_report, holdout_of, work_of
+from widedeep.steps.reporting import bare_report, holdout_of, sliced, work_of
 from widedeep.steps.workplace import Workplace
 
 
@@ -62,7 +62,8 @@ def _rehearsed(store: ObjectStore, manifest: Manifest) -> DryRunReport | None:
 
 
 def _measured(place: Workplace, ours: Manifest, theirs: Manifest, holdout: tuple[Part, ...]) -> Report:
-    from widedeep.evaluation.metrics import measure
+    from widedeep.evaluation.holdout import Scored
+    from widedeep.evaluation.holdout import compare as compared
     from widedeep.evaluation.report.compiling import Measured, compiled
 
     bare = bare_report(place, ours, theirs, holdout, _rehearsed(place.store, ours))
@@ -70,6 +71,13 @@ def _measured(place: Workplace, ours: Manifest, theirs: Manifest, holdout: tuple
     if rows.num_rows == 0:
         return bare
     asked = holdout_of(place, ours, rows, w)
-    works = (work_of(place, manifest, rows, asked.audience) for manifest in (ours, theirs))
-    first, second = (Measured(work, measure(asked.labels, work.scores, asked.users, w)) for work in works)
-    return compiled(bare, asked, first, second, place.contract)
+    first, second = (
+        Measured(work, asked.metrics(work.scores))
+        for work in (work_of(place, manifest, rows, asked.audience) for manifest in (ours, theirs))
+    )
+    asked, champion = (
+        sliced(place, asked, rows, second.work),
+        Scored(theirs.release_id, theirs.content_digest(), second.work.scores),
+    )
+    comparison = compared(asked, first.work.scores, champion, None, place.contract.gate)
+    return compiled(bare, asked, first, second, comparison, place.contract)

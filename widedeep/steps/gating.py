@@ -1,14 +1,18 @@
 """A rehearsed candidate is compared with the champion on rows that neither has seen."""
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from widedeep.artifacts import Candidate, DryRunReport, Manifest, Outcome, Part, Progress, Verdict, canonical_json, sha256
 from widedeep.data.contract import Contract, Pending
 from widedeep.evaluation.report.values import Report
 from widedeep.publishing import lanes, layout, releases
-from widedeep.steps.reporting import bare_report, holdout_of, judged, save_report, work_of
+from widedeep.publishing.keys import load_trust
+from widedeep.publishing.pointer import withdrawn
+from widedeep.publishing.renewals import seen_by
+from widedeep.publishing.signing import check_signature
+from widedeep.steps.reporting import bare_report, holdout_of, save_report, scores_of, sliced, work_of
 from widedeep.steps.retraining import parent_manifest, part_rows, plan_after
 from widedeep.steps.workplace import Workplace, stored, wanted
 
@@ -17,7 +21,34 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from widedeep.evaluation.holdout import Scored
+
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is judged: a candidate and its rehearsal, beside the champion and an earlier one, on rows that none has learnt."""
+
+    candidate: Candidate
+    manifest: Manifest
+    rehearsal: DryRunReport
+    champion: Manifest | None
+    anchor: Manifest | None
+    holdout: tuple[Part, ...]
+
+    def digest(self, contract: Contract) -> str:
+        """What the decision depends on: where it is the same, so is the decision."""
+        judged = [
+            self.candidate.manifest_sha256,
+            self.rehearsal.content_digest(),
+            *(each.content_digest() if each else None for each in (self.champion, self.anchor)),
+            [part.model_dump(mode="json") for part in self.holdout],
+            contract.gate.model_dump(mode="json"),
+            contract.serving.precision,
+            contract.weight,
+        ]
+        return sha256(canonical_json(judged))
 
 
 def gate(place: Workplace, progress: Progress) -> Progress:
@@ -27,78 +58,108 @@ def gate(place: Workplace, progress: Progress) -> Progress:
 
 def gate_after(place: Workplace, progress: Progress, outcomes: tuple[Outcome, ...], rule: Pending) -> Progress:
     """The decision is stored under the digests of what it judged, and reused by replays (sixth law)."""
-    candidate = wanted(progress.candidate, "candidate", "train")
-    rehearsal = DryRunReport.from_bytes(stored(place.store, wanted(progress.dry_run, "dry run", "dry_run")))
-    champion = parent_manifest(place, progress, outcomes)
-    pool = plan_after(place, progress, outcomes, rule, champion).pooled
-    holdout = tuple(Part(span=s.span, version=s.version, digest=s.digest, part="holdout") for s in pool)
-    name = f"verdict-{_judged(place, candidate, rehearsal, champion, holdout)[:16]}"
-    if releases.load_evidence(place.store, candidate.release_id, name, Verdict) is None:
-        verdict, report = _judge(place, candidate, rehearsal, champion, holdout)
-        page = save_report(place, judged(report, verdict), name)
-        releases.save_evidence(place.store, candidate.release_id, name, verdict)
+    case = _case(place, progress, outcomes, rule)
+    release_id, name = case.candidate.release_id, f"verdict-{case.digest(place.contract)[:16]}"
+    if releases.load_evidence(place.store, release_id, name, Verdict) is None:
+        verdict, report = _judge(place, case)
+        page = save_report(place, report.model_copy(update={"verdict": verdict}), name)
+        releases.save_evidence(place.store, release_id, name, verdict)
         log.info("%s: report %s/%s", progress.span, place.store.url, page)
     # Read back, since the first verdict stands if two runs judge at once.
-    key = layout.evidence(candidate.release_id, name)
+    key = layout.evidence(release_id, name)
     verdict = Verdict.from_bytes(stored(place.store, key))
     log.info("%s: %s: %s", progress.span, verdict.decision, "; ".join(verdict.reasons))
     return progress.model_copy(update={"verdict": key, "decision": verdict.decision})
 
 
-def _judged(
-    place: Workplace, candidate: Candidate, rehearsal: DryRunReport, champion: Manifest | None, holdout: tuple[Part, ...]
-) -> str:
-    judged = [
-        candidate.manifest_sha256,
-        rehearsal.content_digest(),
-        champion.content_digest() if champion else None,
-        [part.model_dump(mode="json") for part in holdout],
-        place.contract.gate.model_dump(mode="json"),
-        place.contract.serving.precision,
-        place.contract.weight,
-    ]
-    return sha256(canonical_json(judged))
+def _case(place: Workplace, progress: Progress, outcomes: tuple[Outcome, ...], rule: Pending) -> Case:
+    candidate = wanted(progress.candidate, "candidate", "train")
+    manifest = releases.load_manifest(place.store, candidate.release_id, published=False)
+    champion = parent_manifest(place, progress, outcomes)
+    pool = plan_after(place, progress, outcomes, rule, champion).pooled
+    # The pool may have grown since the candidate was trained: by the contract of then it learnt what is pooled now.
+    learnt = seen_by(place.store, manifest)
+    return Case(
+        candidate=candidate,
+        manifest=manifest,
+        rehearsal=DryRunReport.from_bytes(stored(place.store, wanted(progress.dry_run, "dry run", "dry_run"))),
+        champion=champion,
+        anchor=anchor_manifest(place, progress, outcomes, champion),
+        holdout=tuple(
+            Part(span=s.span, version=s.version, digest=s.digest, part="holdout")
+            for s in pool
+            if (s.span, s.digest, "holdout") not in learnt
+        ),
+    )
 
 
-def _judge(
-    place: Workplace, candidate: Candidate, rehearsal: DryRunReport, champion: Manifest | None, holdout: tuple[Part, ...]
-) -> tuple[Verdict, Report]:
+def anchor_manifest(
+    place: Workplace, progress: Progress, outcomes: tuple[Outcome, ...], champion: Manifest | None
+) -> Manifest | None:
+    """The champion of so many days ago that still stands, else the chain's first; None where that is the champion itself.
+
+    Raises:
+        SignatureError: no accepted key signed it although that is required, or a signature does not fit.
+    """
+    days = place.contract.gate.anchor_days
+    if days is None or champion is None:
+        return None
+    for release in lanes.anchors_as_of(outcomes, progress.span, days, withdrawn(place.store, progress.lane)):
+        if place.store.get(layout.manifest(release)):  # prune keeps none of them for ever
+            if release == champion.release_id:
+                return None
+            manifest = releases.load_manifest(place.store, release, published=True)
+            check_signature(place.store, manifest, load_trust(place.settings))
+            return manifest
+    return None
+
+
+def _judge(place: Workplace, case: Case) -> tuple[Verdict, Report]:
     """The decision, and a report with what was measured for it."""
     import numpy as np
 
     from widedeep.evaluation.gate import Comparison, decide
-    from widedeep.evaluation.metrics import measure, paired_difference, row_losses
+    from widedeep.evaluation.holdout import Scored, compare
     from widedeep.evaluation.report.compiling import Measured, compiled
 
-    limits, theirs = place.contract.gate, Comparison.unscored(champion)
-    manifest = releases.load_manifest(place.store, candidate.release_id, published=False)
-    report = bare_report(place, manifest, champion, holdout, rehearsal)
-    rows, w = held_out_rows(place, holdout)
-    if rehearsal.failures or rows.num_rows == 0:
-        return decide(candidate, None, rehearsal, theirs, holdout, limits), report
-    asked = holdout_of(place, manifest, rows, w)
-    mine = work_of(place, manifest, rows, asked.audience)
-    y, users, p = asked.labels, asked.users, mine.scores
-    if not np.isfinite(p).all():
-        failure = f"{int((~np.isfinite(p)).sum())} of {len(p)} held-out scores are not numbers"
-        failed = rehearsal.model_copy(update={"failures": (failure,)})
-        return decide(candidate, None, failed, theirs, holdout, limits), report
-    measured, beside = Measured(mine, measure(y, p, users, w)), None
-    if champion and theirs:
-        others = work_of(place, champion, rows, asked.audience)
-        beside = Measured(others, measure(y, others.scores, users, w))
-        difference = paired_difference(row_losses(y, p), row_losses(y, others.scores), users, limits.confidence, w)
-        theirs = replace(theirs, metrics=beside.metrics, difference=difference)
-    verdict = decide(candidate, measured.metrics, rehearsal, theirs, holdout, limits)
-    return verdict, compiled(report, asked, measured, beside, place.contract)
+    limits, unscored = place.contract.gate, Comparison.unscored(case.champion)
+    bare = bare_report(place, case.manifest, case.champion, case.holdout, case.rehearsal)
+    rows, w = held_out_rows(place, case.holdout)
+    if case.rehearsal.failures or rows.num_rows == 0:
+        return decide(case.candidate, None, case.rehearsal, unscored, case.holdout, limits), bare
+    asked = holdout_of(place, case.manifest, rows, w)
+    mine = work_of(place, case.manifest, rows, asked.audience)
+    if not np.isfinite(mine.scores).all():
+        failure = f"{int((~np.isfinite(mine.scores)).sum())} of {len(mine.scores)} held-out scores are not numbers"
+        failed = case.rehearsal.model_copy(update={"failures": (failure,)})
+        return decide(case.candidate, None, failed, unscored, case.holdout, limits), bare
+    measured, beside, comparison = Measured(mine, asked.metrics(mine.scores)), None, unscored
+    if case.champion:
+        theirs = work_of(place, case.champion, rows, asked.audience)
+        asked = sliced(place, asked, rows, theirs)
+        champion = Scored(case.champion.release_id, case.champion.content_digest(), theirs.scores)
+        comparison = compare(asked, mine.scores, champion, _anchor(place, case, rows), limits)
+        beside = Measured(theirs, asked.metrics(theirs.scores))
+    verdict = decide(case.candidate, measured.metrics, case.rehearsal, comparison, case.holdout, limits)
+    return verdict, compiled(bare, asked, measured, beside, comparison, place.contract)
+
+
+def _anchor(place: Workplace, case: Case, rows: "pa.Table") -> "Scored | None":
+    from widedeep.evaluation.holdout import Scored
+
+    anchor = case.anchor
+    return Scored(anchor.release_id, anchor.content_digest(), scores_of(place, anchor, rows)) if anchor else None
 
 
 def held_out_rows(place: Workplace, holdout: tuple[Part, ...]) -> "tuple[pa.Table, NDArray[np.float64]]":
     """All rows of these parts that count, and as how many each does."""
+    import numpy as np
     import pyarrow as pa
 
     from widedeep.data.rows import chunks
 
+    if not holdout:
+        return pa.table({}), np.empty(0)
     tables = [table for part in holdout for table in chunks(part_rows(place, part))]
     return _counted(pa.concat_tables(tables, promote_options="permissive"), place.contract)
 

@@ -3,9 +3,10 @@
 So whoever finds a verdict finds its report, but for verdicts from before there were any. Of two pages the first stands.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from widedeep.artifacts import DryRunReport, FileRef, Manifest, Part, Verdict, sha256
+from widedeep.artifacts import DryRunReport, FileRef, Manifest, Part, sha256
 from widedeep.data.catalogue import CATALOGUE_FILE
 from widedeep.evaluation.report.values import Link, Report
 from widedeep.publishing import layout, releases
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from widedeep.evaluation.audience import Audience, Floats
-    from widedeep.evaluation.report.compiling import Holdout, Work
+    from widedeep.evaluation.holdout import Holdout
+    from widedeep.evaluation.report.compiling import Work
 
 
 def holdout_of(place: Workplace, manifest: Manifest, rows: "pa.Table", weights: "Floats") -> "Holdout":
@@ -25,8 +27,7 @@ def holdout_of(place: Workplace, manifest: Manifest, rows: "pa.Table", weights: 
     import pyarrow.parquet as pq
 
     from widedeep.evaluation.audience import gather
-    from widedeep.evaluation.report.compiling import Holdout
-    from widedeep.evaluation.slices import slices
+    from widedeep.evaluation.holdout import Holdout
     from widedeep.features.encoding import labels
 
     y, catalogue, folder = labels(rows, place.contract).astype("float64"), None, place.folder()
@@ -34,9 +35,14 @@ def holdout_of(place: Workplace, manifest: Manifest, rows: "pa.Table", weights: 
         releases.download(place.store, manifest, folder, {CATALOGUE_FILE})
         catalogue = pq.read_table(folder / CATALOGUE_FILE)
     users, _ = pd.factorize(rows[place.contract.user].to_pandas())
-    numbers = users.astype("int64")
-    audience = gather(rows, y, catalogue, place.contract)
-    return Holdout(y, numbers, weights, audience, slices(rows, numbers, place.contract))
+    return Holdout(y, users.astype("int64"), weights, gather(rows, y, catalogue, place.contract))
+
+
+def sliced(place: Workplace, asked: "Holdout", rows: "pa.Table", champion: "Work") -> "Holdout":
+    """The same rows with their slices, which also depend on what the champion knows."""
+    from widedeep.evaluation.slices import slices
+
+    return replace(asked, slices=slices(rows, asked.users, place.contract, champion.vocabularies))
 
 
 def work_of(place: Workplace, manifest: Manifest, rows: "pa.Table", audience: "Audience | None") -> "Work":
@@ -45,6 +51,15 @@ def work_of(place: Workplace, manifest: Manifest, rows: "pa.Table", audience: "A
 
     bundle, _ = load_release(place, manifest, optimizer=False)
     return work(manifest.release_id, bundle, rows, audience, place.contract)
+
+
+def scores_of(place: Workplace, manifest: Manifest, rows: "pa.Table") -> "Floats":
+    """(B,) what a release makes of held-out rows, and no more."""
+    from widedeep.model.scorer import scored_as_served
+
+    bundle, _ = load_release(place, manifest, optimizer=False)
+    with scored_as_served(bundle, place.contract) as scores:
+        return scores(rows)
 
 
 def bare_report(
@@ -64,14 +79,6 @@ def bare_report(
         dry_run=rehearsal,
         links=_links(place, manifest, compared_with, holdout),
     )
-
-
-def judged(report: Report, verdict: Verdict) -> Report:
-    """The report with the decision; of all rows it shows the difference that was judged."""
-    found, shown = verdict.loss_difference, report.differences
-    if found and shown:
-        shown = (shown[0].model_copy(update={"interval": found}), *shown[1:])
-    return report.model_copy(update={"verdict": verdict, "differences": shown})
 
 
 def save_report(place: Workplace, report: Report, verdict_name: str) -> str:

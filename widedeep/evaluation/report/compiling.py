@@ -11,12 +11,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from widedeep.artifacts import Difference, MetricReport, ReleaseId
-from widedeep.data.contract import Contract, Gate
+from widedeep.data.contract import Contract
 from widedeep.evaluation.audience import Audience
-from widedeep.evaluation.metrics import paired_difference, row_losses
+from widedeep.evaluation.gate import Comparison
+from widedeep.evaluation.holdout import Holdout
+from widedeep.evaluation.metrics import row_losses
 from widedeep.evaluation.report import measuring
 from widedeep.evaluation.report.values import ChangedItem, Report, Side
-from widedeep.evaluation.slices import Slice
 from widedeep.features.growth import Vocabularies
 from widedeep.features.quantiles import Quantiles
 from widedeep.model.bundle import Bundle
@@ -24,17 +25,6 @@ from widedeep.model.scorer import scored_as_served
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Holdout:
-    """The rows that count: (B,) labels in {0, 1}, numbers of users, positive weights; who is asked for lists; and its parts."""
-
-    labels: Floats
-    users: Numbers
-    weights: Floats
-    audience: Audience | None
-    slices: tuple[Slice, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,8 +53,15 @@ class Measured:
     metrics: MetricReport
 
 
-def compiled(bare: Report, holdout: Holdout, candidate: Measured, champion: Measured | None, contract: Contract) -> Report:
-    """The report with all that is measured."""
+def compiled(
+    bare: Report,
+    holdout: Holdout,
+    candidate: Measured,
+    champion: Measured | None,
+    comparison: Comparison | None,
+    contract: Contract,
+) -> Report:
+    """The report with all that is measured; `comparison` is what the gate judges of the two."""
     level = contract.gate.confidence
     models = [candidate, *([champion] if champion else [])]
     edges = measuring.bin_edges(*(model.work.scores for model in models))
@@ -72,7 +69,7 @@ def compiled(bare: Report, holdout: Holdout, candidate: Measured, champion: Meas
     reference = next((model.work for model in models if model.work.vocabularies.features.crosses), None)
     sides = [_side(holdout, model, edges, reference, contract) for model in models]
     found = bare.model_copy(update={"candidate": sides[0], "edges": edges})
-    if champion is None:
+    if champion is None or comparison is None:
         return found
     mine, theirs = candidate.work, champion.work
     ndcg = measuring.ndcg_difference(holdout.labels, mine.scores, theirs.scores, holdout.users, level)
@@ -80,21 +77,21 @@ def compiled(bare: Report, holdout: Holdout, candidate: Measured, champion: Meas
         update={
             "champion": sides[1],
             "ndcg": ndcg,
-            "differences": tuple(_differences(holdout, mine, theirs, contract.gate)),
+            "differences": tuple(_differences(holdout, mine, theirs, comparison, level)),
             "changed": _changed(holdout.audience, mine, theirs, contract),
         }
     )
 
 
-def _differences(holdout: Holdout, candidate: Work, champion: Work, limits: Gate) -> Iterator[Difference]:
-    """Of all rows, with the margin by which they are judged, then of the slices."""
+def _differences(holdout: Holdout, candidate: Work, champion: Work, comparison: Comparison, level: float) -> Iterator[Difference]:
+    """Of all rows, from the champion and from the anchor, and of the slices: those that are judged first."""
+    contrasts = [comparison.overall, comparison.anchor and comparison.anchor.contrast, *comparison.slices]
+    yield from (contrast.told(level) for contrast in contrasts if contrast)
     ours, theirs = (row_losses(holdout.labels, work.scores) for work in (candidate, champion))
-    everything: Slice = ("All rows", np.ones(len(ours), np.bool_))
-    for name, inside in (everything, *holdout.slices):
-        interval = paired_difference(
-            ours[inside], theirs[inside], holdout.users[inside], limits.confidence, holdout.weights[inside]
-        )
-        yield Difference(name=name, interval=interval, margin=limits.margin if name == everything[0] else None)
+    for part in holdout.slices:
+        if not part.limit:
+            shown = holdout.contrast(part.name, part.inside, ours - theirs, 0).told(level)
+            yield shown.model_copy(update={"margin": None})
 
 
 def _side(holdout: Holdout, model: Measured, edges: Sequence[float], reference: Work | None, contract: Contract) -> Side:
