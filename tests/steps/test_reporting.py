@@ -39,7 +39,8 @@ def test_a_decision_leaves_a_report_with_its_reasons_and_ranking_beside_the_auc(
     judged, *shown = report.differences
     assert (judged.interval, judged.margin) == (verdict.loss_difference, quick.place.contract.gate.margin)
     assert {"device = mobile", "country = DE"} <= {slice_.name for slice_ in shown}
-    assert all(slice_.margin is None for slice_ in shown)
+    assert {slice_.margin for slice_ in shown} == {2 * quick.place.contract.gate.margin}
+    assert tuple(shown) == verdict.slices
     for side in (report.candidate, report.champion):
         lists = side.recommendations
         assert 0 < lists.coverage <= 1

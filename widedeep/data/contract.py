@@ -148,7 +148,8 @@ class Training(Section):
     `device` auto a CUDA device is taken where there is one. The sums of squared gradients, which make the optimizers' steps
     small, halve in `half_life_days` from span to span, but no sooner than `half_life_rows` new rows
     (docs/adr/0007-forgetting.md); None: never. The first release of a chain learns its rows in `bootstrap_passes` passes,
-    every later one in one.
+    every later one in one. In the end the bias is moved so that the mean score of up to `recalibrate_rows` of the rows that were
+    learnt last is that of their labels; 0: it stays where the last batches left it (docs/adr/0012-the-gate.md).
     """
 
     batch_size: int = Field(default=256, ge=1)
@@ -160,6 +161,7 @@ class Training(Section):
     negative_rate: float = Field(default=1.0, gt=0, le=1)
     half_life_days: float | None = Field(default=14.0, gt=0)
     half_life_rows: int = Field(default=200_000, ge=1)
+    recalibrate_rows: int = Field(default=0, ge=0, le=10_000_000)
     ftrl: Ftrl = Ftrl()
     adagrad: AdaGrad = AdaGrad()
 
@@ -213,7 +215,7 @@ class Gate(Section):
     auc_gain_at_most: float = Field(default=0.05, ge=0, le=1)
     ne_at_most: float = Field(default=1.0, gt=0)
     calibration: tuple[float, float] = (0.8, 1.25)
-    calibration_shift: float | None = Field(default=0.03, gt=0)
+    calibration_shift: float | None = Field(default=None, gt=0)
     slices: tuple[SliceLimit, ...] = (SliceLimit(of="new users"), SliceLimit(of="new items"), SliceLimit(of="large groups"))
     slice_margin: float | None = Field(default=None, gt=0)
     anchor_days: int | None = Field(default=28, ge=1)

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from widedeep.artifacts import Part, Value
 from widedeep.data.contract import Contract
-from widedeep.data.rows import Rows, chunks, column, rows_of
+from widedeep.data.rows import Rows, chunks, column, rows_of, take
 from widedeep.features.coverage import Counts, Coverage, Known, count_known
 from widedeep.features.encoding import encode
 from widedeep.features.growth import Growth, Vocabularies, grow, growth
@@ -24,6 +24,7 @@ from widedeep.model.bundle import Bundle
 from widedeep.model.specification import Specification, row_bytes
 from widedeep.training.ahead import one_ahead
 from widedeep.training.loop import Chunk, retrain_chunks
+from widedeep.training.recalibration import recalibrated
 from widedeep.training.sampling import sampled_rows
 from widedeep.training.warm_start import WarmStartReport, optimizer_of, warm_start
 
@@ -56,7 +57,10 @@ class TrainingReport(Value):
     """What training did. It holds no times: equal inputs give an equal report. `log_loss` is None as in a part's.
 
     fitted: the numeric features whose quantile boundaries it fitted, and on how many values; from now on they are frozen.
+    recalibrated: by how much the bias was moved in the end, in log-odds; None where the contract doesn't ask for it.
     """
+
+    later = frozenset({"recalibrated"})
 
     rows: int
     steps: int
@@ -64,6 +68,7 @@ class TrainingReport(Value):
     warm_start: WarmStartReport
     parts: tuple[PartReport, ...]
     fitted: dict[str, int]
+    recalibrated: float | None = None
 
     def warnings(self) -> Iterator[str]:
         """What a person should know of it."""
@@ -101,6 +106,7 @@ def train_candidate(
     meter = _Meter([rows.num_rows for _, rows in learnt], passes, on_progress)
     encoded = one_ahead(_encoded(learnt, bundle, contract, seed, known, passes))
     bundle = retrain_chunks(bundle, meter.followed(encoded), contract.training, meter.hear)
+    bundle, moved = _recalibrated(bundle, learnt, contract)
     reports = [
         PartReport(
             part=part,
@@ -115,7 +121,17 @@ def train_candidate(
     ]
     counts = {"rows": meter.rows, "steps": meter.steps}
     fitted = {name: count for name, count in quantiles.fitted_on.items() if name not in frozen.boundaries}
-    return bundle, TrainingReport(**counts, log_loss=meter.loss(), warm_start=warm, parts=tuple(reports), fitted=fitted)
+    report = TrainingReport(**counts, log_loss=meter.loss(), warm_start=warm, parts=tuple(reports), fitted=fitted)
+    return bundle, report.model_copy(update={"recalibrated": moved})
+
+
+def _recalibrated(bundle: Bundle, learnt: Sequence[tuple[Part, Rows]], contract: Contract) -> tuple[Bundle, float | None]:
+    """By rows that are spread evenly over the last part."""
+    most, rows = contract.training.recalibrate_rows, learnt[-1][1] if learnt else None
+    if not most or rows is None or not rows.num_rows:
+        return bundle, None
+    wanted = min(most, rows.num_rows)
+    return recalibrated(bundle, take(rows, [i * rows.num_rows // wanted for i in range(wanted)]), contract)
 
 
 @dataclass(frozen=True)
