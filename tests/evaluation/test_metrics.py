@@ -23,7 +23,7 @@ def holdouts(draw):
     size = draw(st.integers(2, 25))
     column = lambda values: np.array(draw(st.lists(values, min_size=size, max_size=size)), float)  # noqa: E731
     labels = np.concatenate([[0.0, 1.0], column(st.integers(0, 1))[2:]])
-    return labels, column(st.sampled_from([0.1, 0.3, 0.5, 0.9])), column(st.integers(0, 4)), column(st.integers(1, 5))
+    return labels, column(st.sampled_from([0.1, 0.3, 0.5, 0.9])), column(st.integers(0, 4)).astype(int), column(st.integers(1, 5))
 
 
 def close(one, other):
@@ -66,8 +66,8 @@ def test_weighted_metrics_of_a_hand_computed_holdout():
 
 
 def test_a_weight_of_zero_is_refused_in_words():
-    some, weights = np.array([0.0, 1.0]), np.array([1.0, 0.0])
-    for measured in (lambda: measure(some, some, some, weights), lambda: paired_difference(some, some, some, 0.95, weights)):
+    some, users, weights = np.array([0.0, 1.0]), np.array([0, 1]), np.array([1.0, 0.0])
+    for measured in (lambda: measure(some, some, users, weights), lambda: paired_difference(some, some, users, 0.95, weights)):
         with pytest.raises(ValueError, match=r"got a weight of 0\.0, wanted positive ones"):
             measured()
 

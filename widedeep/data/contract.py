@@ -212,7 +212,7 @@ class Gate(Section):
     undecided: Literal["hold", "reject"] = "hold"
     auc_at_least: float = Field(default=0.55, ge=0, le=1)
     auc_at_most: float = Field(default=0.98, ge=0, le=1)
-    auc_gain_at_most: float = Field(default=0.05, ge=0, le=1)
+    auc_gain_at_most: float = Field(default=0.03, ge=0, le=1)
     ne_at_most: float = Field(default=1.0, gt=0)
     calibration: tuple[float, float] = (0.8, 1.25)
     calibration_shift: float | None = Field(default=None, gt=0)

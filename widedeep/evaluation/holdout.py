@@ -38,7 +38,7 @@ class Holdout:
         """Of the rows inside; `differences` are (B,) candidate − other losses."""
         losses, users, weights = differences[inside], self.users[inside], self.weights[inside]
         found = paired(losses, np.zeros_like(losses), users, weights)
-        return Contrast(name, found, margin, len(losses), len(np.unique(users)))
+        return Contrast(name, found, margin, len(losses), int(np.count_nonzero(np.bincount(users))))
 
 
 @dataclass(frozen=True)

@@ -132,12 +132,14 @@ def paired_difference(
 def over_users(statistic: Callable[..., Floats], users: NDArray[np.int64], *columns: Floats) -> Estimate:
     """A smooth function of columns' sums over all rows; each column is (B,), and the last one says what each row weighs.
 
+    `users` (B,) numbers them from 0, which need not be without gaps.
+
     The error is that of the jackknife which leaves out one user at a time (Efron 1982, §3.4). A few heavy users decide more than
     many light ones, so the degrees of freedom count users by their weight, (Σw)² / Σw² − 1 (Kish 1965, §11.7). How often the
     intervals hold the truth: benchmarks/results/gate.json.
     """
-    _, cluster = np.unique(users, return_inverse=True)
-    sums = [np.bincount(cluster, column) for column in columns]
+    there = np.bincount(users) > 0
+    sums = [np.bincount(users, column)[there] for column in columns]
     totals, clusters, weight = [float(each.sum()) for each in sums], len(sums[0]), sums[-1]
     value = float(statistic(*totals))
     with np.errstate(divide="ignore", invalid="ignore"):  # one user may have all there is of a column
