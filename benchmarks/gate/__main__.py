@@ -1,6 +1,6 @@
 """What the gate promotes, holds and rejects, where the truth is known.
 
-    python -m benchmarks.gate                # ten stores; some 25 minutes of one core
+    python -m benchmarks.gate                # eight stores; some 20 minutes of one core
     python -m benchmarks.gate --stores 1     # a look; writes no file
 
 In each store a parent has learnt eight days, and candidates learn the ninth from it, each by another seed. Two of them are judged
@@ -25,8 +25,8 @@ from scipy.stats import binomtest
 from benchmarks.gate.coverage import coverage
 from benchmarks.gate.harm import (
     flattened,
+    further_off,
     leaking,
-    miscalibrated,
     noisy,
     without_embedding,
     without_embeddings,
@@ -41,7 +41,7 @@ from widedeep.evaluation.holdout import Holdout
 from widedeep.evaluation.metrics import row_losses
 from widedeep.model.bundle import Bundle
 
-STORES, PAIRS, FIRST_SEED = 10, 20, 200
+STORES, PAIRS, FIRST_SEED = 8, 25, 200
 DECISIONS = {"promote": "promoted", "hold": "held", "reject": "rejected"}
 COUNTRIES = ("BR", "DE", "FR", "GB", "IN", "JP", "MX", "US")
 DECAY, DECAY_DAYS, BOOTSTRAP = 0.001, 12, 8
@@ -52,7 +52,7 @@ WANTED = {
     "one country 3 % NE worse": "promoted <= .10",
     "no embeddings for one country": "promoted <= .10",
     "a country's own embedding is zero": "told: this store's models lose next to nothing with it",
-    "5 % miscalibrated": "promoted <= .01",
+    "5 % further off the true rate": "promoted <= .01",
     "trained on a leaked label": "flagged: all",
     "trained on a label that leaks in a third of the rows": "flagged: all",
 }
@@ -117,7 +117,7 @@ def _variants(
     yield "one country 3 % NE worse", worse_inside(judged, mine, inside, 0.03, noisy(rng))
     yield "no embeddings for one country", np.where(inside, judged.scores(without_embeddings(bundle)), mine)
     yield "a country's own embedding is zero", judged.scores(without_embedding(bundle, "country", country))
-    yield "5 % miscalibrated", miscalibrated(judged, mine, (1.05, 0.95)[number % 2])
+    yield "5 % further off the true rate", further_off(judged, mine, theirs, 0.05)
 
 
 def _leaked(parent: Bundle, judged: Judged, share: float, rng: np.random.Generator) -> Verdict:
@@ -178,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "gate": CONTRACT.gate.model_dump(mode="json"),
         "decisions": counted.figures(),
     }
-    result["one_decay_of_0.1_%_NE_a_day"] = decays = [decay(FIRST_SEED + 50 + number) for number in range(min(5, chosen.stores))]
+    result["one_decay_of_0.1_%_NE_a_day"] = decays = [decay(FIRST_SEED + 50 + number) for number in range(min(3, chosen.stores))]
     sys.stderr.write(f"decays: {decays}\n")
     result["intervals"] = coverage(differences, asked.users, np.random.default_rng(0))
     result["a_million_rows"] = million()

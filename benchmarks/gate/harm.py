@@ -40,7 +40,7 @@ def flattened(scores: Floats, size: float) -> Floats:
 
 def with_mean(logits: Floats, mean: float) -> Floats:
     """Scores of that mean: all logits moved alike, by Newton's steps."""
-    for _ in range(6):
+    for _ in range(3):
         scores = expit(logits)
         logits = logits - (scores.mean() - mean) / (scores * (1 - scores)).mean()
     return expit(logits)
@@ -52,12 +52,13 @@ def worse_by(judged: Judged, scores: Floats, than: float, loss: float, damage: D
     def off(size: float) -> float:
         return judged.true_ne(damage(scores, size)) - than - loss
 
-    return damage(scores, brentq(off, 0, 20)) if off(0) < 0 else scores
+    return damage(scores, brentq(off, 0, 20, rtol=1e-4)) if off(0) < 0 else scores
 
 
-def miscalibrated(judged: Judged, scores: Floats, ratio: float) -> Floats:
-    """All log-odds moved so that the sum of scores is `ratio` times that of the true probabilities."""
-    return with_mean(logit(scores), ratio * float(judged.truth.mean()))
+def further_off(judged: Judged, scores: Floats, champion: Floats, share: float) -> Floats:
+    """The mean score moved to where it is that much further from the true rate than the champion's is, on the same side."""
+    mean, rate = float(champion.mean()), float(judged.truth.mean())
+    return with_mean(logit(scores), mean * (1 + share if mean >= rate else 1 - share))
 
 
 def worse_inside(judged: Judged, scores: Floats, inside: np.ndarray, loss: float, damage: Damage) -> Floats:
@@ -69,7 +70,7 @@ def worse_inside(judged: Judged, scores: Floats, inside: np.ndarray, loss: float
         return float((after - before) / judged.entropy - loss)
 
     found = scores.copy()
-    found[inside] = damage(scores[inside], brentq(off, 0, 20))
+    found[inside] = damage(scores[inside], brentq(off, 0, 20, rtol=1e-4))
     return found
 
 

@@ -194,3 +194,14 @@ def test_a_weight_is_no_feature_and_shapes_the_payload_as_the_negative_rate_does
     assert weighted.training_digest != base.training_digest
     assert weighted.checks_digest != base.checks_digest
     assert Contract.model_validate(_changed(training={"negative_rate": 0.5})).training_digest != base.training_digest
+
+
+def test_slices_name_features_or_one_of_the_known_groups_each_once():
+    good = [{"of": "new users"}, {"of": "country", "top": 3}]
+    assert Contract.model_validate(_changed(gate__slices=good)).gate.slices[1].top == 3
+    with pytest.raises(ValidationError, match=r"gate.slices.0.of: column 'price' has role numeric; wanted a categorical"):
+        Contract.model_validate(_changed(gate__slices=[{"of": "price"}]))
+    with pytest.raises(ValidationError, match=r"gate.slices.0.of: got 'nobodies'"):
+        Contract.model_validate(_changed(gate__slices=[{"of": "nobodies"}]))
+    with pytest.raises(ValidationError, match=r"gate.slices.1.of: 'country' stands there twice"):
+        Contract.model_validate(_changed(gate__slices=[{"of": "country"}, {"of": "country", "top": 2}]))

@@ -1,14 +1,17 @@
 """Slices are the largest groups of a holdout: by users, not by rows, of each column in turn."""
 
+from datetime import date
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from widedeep.data.contract import Column, Contract
+from widedeep.data.contract import Column, Contract, Gate, SliceLimit
 from widedeep.evaluation import slices as module
 from widedeep.evaluation.slices import MOST, slices
+from widedeep.features.growth import Vocabularies, grow
 
 COLUMNS = {
     "user": Column(type="string", role="categorical", of="user"),
@@ -79,3 +82,29 @@ def test_who_is_alone_is_no_slice(count):
     rows = pa.table({"country": ["DE", "DE", "FR", "FR"]})
     users = np.array([0, 1, 2, 2 + count - 1])
     assert [part.name for part in slices(rows, users, CONTRACT)] == ["country = DE", "country = FR"][:count]
+
+
+def judged_by(*limits):
+    return CONTRACT.model_copy(update={"gate": Gate(margin=0.01, slices=tuple(SliceLimit(**limit) for limit in limits))})
+
+
+def test_a_contract_names_columns_each_with_its_largest_values_and_their_limit():
+    contract = judged_by({"of": "genres", "top": 1, "margin": 0.02})
+    first, *others = slices(ROWS, USERS, contract)
+    assert (first.name, first.limit.margin) == ("genres = drama", 0.02)
+    assert [(part.name, part.limit) for part in others] == [("country = FR", None)]  # shown, as before
+
+
+def test_new_users_and_items_are_those_that_the_champion_has_no_row_for():
+    known = grow(Vocabularies.empty(), ROWS.slice(0, 4), judged_by(), date(2026, 1, 1))
+    found = {
+        part.name: part.inside.tolist()
+        for part in slices(ROWS, USERS, judged_by({"of": "new users"}, {"of": "new items"}), known)
+    }
+    assert found["new users"] == found["new items"] == [False] * 4 + [True] * 2
+    assert "new users" not in {part.name for part in slices(ROWS, USERS, judged_by({"of": "new users"}))}
+
+
+def test_a_new_user_alone_is_no_slice():
+    known = grow(Vocabularies.empty(), ROWS.slice(0, 5), judged_by(), date(2026, 1, 1))
+    assert "new users" not in {part.name for part in slices(ROWS, USERS, judged_by({"of": "new users"}), known)}

@@ -47,6 +47,18 @@ def test_the_parent_is_the_newest_release_promoted_before_the_span(
     assert lanes.parent_as_of(reversed(history), day(number)) == (f"r-{earlier[-1]:016x}" if earlier else None)
 
 
+@given(promoted=st.sets(st.integers(1, 25)), number=st.integers(1, 27), days=st.integers(1, 10), gone=st.sets(st.integers(1, 25)))
+def test_the_anchor_is_the_newest_release_that_is_so_many_days_old_and_in_a_young_chain_the_oldest(
+    outcome_of: OutcomeOf, promoted: set[int], number: int, days: int, gone: set[int]
+) -> None:
+    history = [outcome_of(day(i), "promoted", f"r-{i:016x}") for i in promoted]
+    standing = sorted(i for i in promoted - gone if i < number)
+    old = [i for i in standing if i <= number - days]
+    young = [i for i in standing if i > number - days]
+    found = lanes.anchors_as_of(history, day(number), days, {f"r-{i:016x}" for i in gone})
+    assert found == [f"r-{i:016x}" for i in (*old[-1:], *young)]
+
+
 @given(settled=st.sets(st.integers(1, 20)), number=st.integers(1, 25))
 def test_a_span_waits_for_the_first_gap_after_the_lanes_first_span(outcome_of: OutcomeOf, settled: set[int], number: int) -> None:
     history = [outcome_of(day(i), "held") for i in settled]
