@@ -23,7 +23,7 @@ UV_VERSION := 0.13.9
 TORCH_VERSION := 2.13.0
 say = @printf '\033[1m%s\033[0m\n'
 
-.PHONY: help setup local-airflow stop status logs shell demo test test-live check format bench bench-validation bench-serving soak screenshots schema lock clean distclean
+.PHONY: help setup local-airflow stop status logs shell demo test test-live check format bench bench-validation bench-gate bench-serving soak screenshots schema lock clean distclean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
@@ -70,6 +70,9 @@ bench: $(READY) $(SAMPLE) ## Measure everything (some three hours; one part: ONL
 bench-validation: $(READY) ## Damage good days in 67 ways and see what the checks catch; count false alarms on clean days (an hour)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.validation
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.validation.clean_days
+
+bench-gate: $(READY) ## Judge good and harmed candidates where the truth is known: what is promoted, held, rejected (half an hour)
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m benchmarks.gate
 
 bench-serving: $(READY) ## Time the scoring server beside stock torch and ONNX Runtime; 200 hot swaps under load (a quarter of an hour)
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m benchmarks.serving

@@ -7,6 +7,7 @@ import sys
 
 from benchmarks import big_span, delta, local_stack, parse_dags, quantile_refit, relevance, sample_chain, transfer
 from benchmarks.engine import __main__ as engine
+from benchmarks.gate import __main__ as gate
 from benchmarks.quality import movielens, simulated
 from benchmarks.serving import __main__ as serving
 
@@ -19,6 +20,7 @@ PARTS = {
     "engine": lambda: engine.main([]),
     "delta": lambda: delta.main([]),
     "serving": lambda: serving.main([]),
+    "gate": lambda: gate.main([]),
     "big-span": lambda: big_span.main([]),
     "quality-simulated": lambda: simulated.main([]),
     "relevance": relevance.main,

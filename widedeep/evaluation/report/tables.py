@@ -41,6 +41,7 @@ PROBABILITIES = (
 )
 ORDER = (
     Line("AUC", "pairs of any two rows in the right order; higher is better", lambda s: s.metrics.auc, _four),
+    Line("AUC per user", "the same among the rows of one user, mean over users", lambda s: s.metrics.user_auc, _four),
     Line("NDCG@10", "positives near the top of what a user was shown; higher is better", lambda s: s.recommendations.ndcg, _four),
     Line("Hit rate", "users whose best-scored row is a positive one", lambda s: s.recommendations.hit_rate, _share),
 )
