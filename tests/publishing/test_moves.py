@@ -314,6 +314,33 @@ def test_a_freeze_between_the_last_look_and_the_swap_of_a_promotion_wins(judged:
     assert champion(store, LIVE).release_id == first.release_id
 
 
+class LostAnswer(MemoryStore):
+    """Moves the pointer, and before its answer arrives others have moved it on: the second try meets their object."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    def swap(self, key: str, data: bytes, expected_etag: str | None) -> str:
+        etag = super().swap(key, data, expected_etag)
+        if self.meanwhile:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            meanwhile()
+            raise StaleError("somebody else was first, and nothing was written")
+        return etag
+
+
+@pytest.mark.parametrize("later", [(freeze,), (freeze, thaw)], ids=["a freeze", "a freeze and its thaw"])
+def test_a_move_whose_answer_got_lost_is_told_as_made_also_if_others_followed(
+    judged: Judged, later: tuple[Callable[..., object], ...]
+) -> None:
+    store = LostAnswer()
+    first, verdict = judged(store, 5)
+    move(store, first, verdict)
+    second, verdict = judged(store, 6, first)
+    store.meanwhile = lambda: [act(store, LIVE, WORSE) for act in later]
+    assert move(store, second, verdict).release_id == second.release_id
+    assert [m.kind for m in moves(store, LIVE)][::-1] == ["promote", "promote", *(act.__name__ for act in later)]
+
+
 def test_of_racing_rollbacks_freezes_and_thaws_none_is_lost(store: MemoryStore, three: list[Release]) -> None:
     """Each that succeeded is one move in the history, under its own name."""
 

@@ -1,6 +1,7 @@
 """A lane is a chain of settled spans; `widedeep.publishing.moves` has the pointer to its champion. Readers follow `live`.
 
-- A span is settled once; the lane's head, its latest settled span, never moves back (first law).
+- A span is settled once; the lane's head, its latest settled span, never moves back (first law). That it was promoted stands over
+  what another run has settled it as.
 - Rows that become valid after their span was settled are added beside its outcome, which stays.
 - The parent of a span is the newest release promoted for an earlier span and not withdrawn, never simply the latest (first law).
 - Another lane than `live` branches off: before its first span, the live lane's outcomes are its own (third law).
@@ -13,6 +14,7 @@ from widedeep.artifacts import LIVE, Outcome
 from widedeep.errors import OrderError
 from widedeep.publishing import layout
 from widedeep.publishing.pointer import champion
+from widedeep.publishing.promotions import with_promotions
 from widedeep.publishing.renewals import load_renewals
 from widedeep.publishing.store import ObjectStore
 
@@ -29,7 +31,16 @@ def head(store: ObjectStore, lane: str) -> date | None:
 
 def outcomes(store: ObjectStore, lane: str) -> tuple[Outcome, ...]:
     """How the lane settled its own spans, in span order."""
-    return _read(store, [layout.outcome(lane, span) for span in settled_spans(store, lane)])
+    return _settled(store, lane, settled_spans(store, lane))
+
+
+def outcome(store: ObjectStore, lane: str, span: date) -> Outcome | None:
+    """How the lane settled one of its own spans, if it has."""
+    return next(iter(_settled(store, lane, [span])), None)
+
+
+def _settled(store: ObjectStore, lane: str, spans: Iterable[date]) -> tuple[Outcome, ...]:
+    return with_promotions(store, lane, _read(store, [layout.outcome(lane, span) for span in spans]))
 
 
 def additions(store: ObjectStore, lane: str) -> tuple[Outcome, ...]:
@@ -55,12 +66,13 @@ def _history(store: ObjectStore, lane: str, span: date) -> tuple[Outcome, ...]:
 def _live(store: ObjectStore, before: date) -> tuple[Outcome, ...]:
     """The outcomes that count in the live lane, of spans before a day, and what was added to those spans."""
     pointer = champion(store, LIVE)
-    lane_of = dict.fromkeys(settled_spans(store, LIVE), LIVE)
+    lane_of: dict[date, str] = dict.fromkeys(settled_spans(store, LIVE), LIVE)
     for adopted in pointer.adopted if pointer else ():
         lane_of |= {span: adopted.lane for span in settled_spans(store, adopted.lane) if span <= adopted.until}
-    settled = _read(store, [layout.outcome(lane_of[span], span) for span in sorted(lane_of) if span < before])
-    added = [a for lane in sorted({*lane_of.values()}) for a in additions(store, lane) if lane_of.get(a.span) == lane]
-    return (*settled, *(addition for addition in added if addition.span < before))
+    lanes = sorted({*lane_of.values()})
+    settled = [o for lane in lanes for o in _settled(store, lane, [s for s in lane_of if lane_of[s] == lane and s < before])]
+    added = [a for lane in lanes for a in additions(store, lane) if lane_of.get(a.span) == lane]
+    return (*sorted(settled, key=lambda o: o.span), *(addition for addition in added if addition.span < before))
 
 
 def _read(store: ObjectStore, keys: Iterable[str]) -> tuple[Outcome, ...]:
@@ -115,7 +127,8 @@ def resolve_lane(store: ObjectStore, span: date, requested: str | None) -> str:
 
 def settle(store: ObjectStore, outcome: Outcome) -> Outcome:
     """Write how a span ended. If it is settled already, that outcome stands and is returned."""
-    return _first(store, layout.outcome(outcome.lane, outcome.span), outcome)
+    first = _first(store, layout.outcome(outcome.lane, outcome.span), outcome)
+    return first if first is outcome else with_promotions(store, outcome.lane, [first])[0]
 
 
 def add(store: ObjectStore, outcome: Outcome) -> Outcome:

@@ -193,6 +193,15 @@ def outcome(lane: str, span: date) -> str:
     return f"{outcomes(lane)}{span}.json"
 
 
+def promotions(lane: str) -> str:
+    return f"{LANES}{lane}/promoted/"
+
+
+def promotion(lane: str, span: date, release_id: str) -> str:
+    """That a release was promoted for a span which another run has settled otherwise."""
+    return f"{promotions(lane)}{span}/{release_id}.json"
+
+
 def additions(lane: str) -> str:
     return f"{LANES}{lane}/added/"
 

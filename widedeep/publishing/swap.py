@@ -21,6 +21,8 @@ def swap_pointer(
 ) -> ChampionPointer:
     """Replace what was `found`, if it still stands there. Where a rival has just made the same move, that one is returned.
 
+    A move whose answer got lost was made, also if others have followed since: then it is kept as it was written.
+
     Raises:
         StaleError: somebody else was first, with another move.
         SignatureError: what was found is not signed although that is required, or its signature does not fit.
@@ -37,6 +39,9 @@ def swap_pointer(
     try:
         store.swap(layout.champion(pointer.lane), data, found[1].etag if found else None)
     except StaleError:
+        kept = store.get(layout.move(pointer.lane, pointer.sequence))
+        if kept and kept.data == data:
+            return pointer
         winner = champion(store, pointer.lane)
         if winner and (winner.kind, winner.release_id, winner.frozen) == (pointer.kind, pointer.release_id, pointer.frozen):
             return winner

@@ -12,14 +12,13 @@ from widedeep.artifacts import (
     Digest,
     DryRunReport,
     Lineage,
-    Manifest,
     Outcome,
     Part,
     ReleaseId,
     Value,
     Verdict,
 )
-from widedeep.publishing import layout, releases
+from widedeep.publishing import lanes, layout, releases
 from widedeep.publishing.pointer import moves
 from widedeep.publishing.store import ObjectStore
 from widedeep.steps.named import parents
@@ -70,7 +69,8 @@ def trace(store: ObjectStore, release_id: str) -> History:
     published = store.get(layout.manifest(release_id)) is not None
     manifest = releases.load_manifest(store, release_id, published=published)
     line = [*parents(store, manifest)]
-    lanes = [lane for key in store.keys(layout.lanes()) if (lane := layout.lane_of(key))]
+    known = [lane for key in store.keys(layout.lanes()) if (lane := layout.lane_of(key))]
+    outcomes = [outcome for lane in known if (outcome := lanes.outcome(store, lane, manifest.lineage.span))]
     verdicts = [*_evidence(store, release_id, "verdict-", Verdict), *_evidence(store, release_id, releases.DECISION, Verdict)]
     return History(
         release_id=release_id,
@@ -85,8 +85,8 @@ def trace(store: ObjectStore, release_id: str) -> History:
         records=tuple(sorted(_records(store, release_id), key=lambda record: record.at)),
         dry_runs=tuple(_evidence(store, release_id, "dry-run-", DryRunReport)),
         verdicts=tuple({verdict.content_digest(): verdict for verdict in verdicts}.values()),
-        outcomes=tuple(outcome for lane in lanes for outcome in _outcomes(store, lane, manifest)),
-        moves=tuple(move for lane in lanes for move in _moves(store, lane, release_id)),
+        outcomes=tuple(outcome for outcome in outcomes if outcome.release_id == release_id),
+        moves=tuple(move for lane in known for move in _moves(store, lane, release_id)),
     )
 
 
@@ -100,14 +100,6 @@ def _evidence(store: ObjectStore, release_id: str, start: str, kind: type[V]) ->
 def _records(store: ObjectStore, release_id: str) -> Iterator[Record]:
     yield from _evidence(store, release_id, "trained", Record)
     yield from _evidence(store, release_id, "published", Record)
-
-
-def _outcomes(store: ObjectStore, lane: str, manifest: Manifest) -> Iterator[Outcome]:
-    key = layout.outcome(lane, manifest.lineage.span)
-    blob = store.get(key)
-    outcome = Outcome.from_bytes(blob.data, f"{store.url}/{key}") if blob else None
-    if outcome and outcome.release_id == manifest.release_id:
-        yield outcome
 
 
 def _moves(store: ObjectStore, lane: str, release_id: str) -> list[ChampionPointer]:

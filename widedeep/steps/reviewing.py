@@ -42,7 +42,7 @@ def open_reviews(place: Workplace, lane: str = LIVE) -> tuple[Outcome, ...]:
 
 def waits_for_review(place: Workplace, span: date, lane: str = LIVE) -> bool:
     """Whether a person has to be asked about the span."""
-    found = _outcome(place, span, lane)
+    found = lanes.outcome(place.store, lane, span)
     return found is not None and is_for_review(found) and answered(place, found) is None
 
 
@@ -57,7 +57,7 @@ def awaited_review(place: Workplace, span: date, lane: str = LIVE) -> Outcome:
     Raises:
         UsageError: it was not.
     """
-    found = _outcome(place, span, lane)
+    found = lanes.outcome(place.store, lane, span)
     if found is None or not is_for_review(found):
         got = f"is settled as {found.result}" if found else "is not settled"
         waiting = ", ".join(str(o.span) for o in open_reviews(place, lane)) or "none"
@@ -71,12 +71,6 @@ def answered(place: Workplace, held: Outcome) -> Review | None:
     if standing and standing.answer == "accept":
         lanes.add(place.store, _added(held, standing))
     return standing
-
-
-def _outcome(place: Workplace, span: date, lane: str) -> Outcome | None:
-    key = layout.outcome(lane, span)
-    blob = place.store.get(key)
-    return Outcome.from_bytes(blob.data, f"{place.store.url}/{key}") if blob else None
 
 
 def judged(place: Workplace, held: Outcome) -> Validation:

@@ -1,7 +1,7 @@
 """What is settled stays settled: every step looks first whether its span is, and then has nothing to do.
 
 A promotion is a fact from the moment that the pointer moved. If a run died between that and its outcome, whoever comes next
-writes the outcome from the pointer, whatever code, contract or deliveries say by then.
+writes the outcome from the move, whatever code, contract or deliveries say by then.
 """
 
 import logging
@@ -11,8 +11,9 @@ from functools import wraps
 from typing import Concatenate, ParamSpec
 
 from widedeep.artifacts import Outcome, Progress
-from widedeep.publishing import lanes, layout, releases, snapshots
+from widedeep.publishing import lanes
 from widedeep.publishing.pointer import champion
+from widedeep.publishing.promotions import promotion
 from widedeep.steps.workplace import Workplace
 
 P = ParamSpec("P")
@@ -33,9 +34,7 @@ def unless_settled(
 
 def settled(place: Workplace, progress: Progress) -> Progress | None:
     """The progress with how its span was settled in its lane, or None. A promotion without an outcome is settled here."""
-    key = layout.outcome(progress.lane, progress.span)
-    blob = place.store.get(key)
-    outcome = Outcome.from_bytes(blob.data, f"{place.store.url}/{key}") if blob else _from_pointer(place, progress)
+    outcome = lanes.outcome(place.store, progress.lane, progress.span) or _from_pointer(place, progress)
     if outcome is None:
         return None
     log.info("%s is settled in lane %s: %s", outcome.span, outcome.lane, outcome.result)
@@ -45,22 +44,10 @@ def settled(place: Workplace, progress: Progress) -> Progress | None:
 
 def _from_pointer(place: Workplace, progress: Progress) -> Outcome | None:
     pointer = champion(place.store, progress.lane)
-    if pointer is None or pointer.span != progress.span:
+    told = promotion(place.store, pointer) if pointer and pointer.span == progress.span else None
+    if told is None:
         return None
-    manifest = releases.load_manifest(place.store, pointer.release_id, published=True, expected_sha256=pointer.manifest_sha256)
-    own = next(part for part in manifest.lineage.learnt if part.span == progress.span and part.part == "train")
-    outcome = Outcome(
-        lane=progress.lane,
-        span=progress.span,
-        result="promoted",
-        reasons=(pointer.reason, *put_aside(progress.set_aside)),
-        snapshot=snapshots.version(place.store, own.span, own.version),
-        release_id=pointer.release_id,
-        learnt=manifest.lineage.learnt,
-        settled_at=place.clock(),
-        settled_by=place.actor,
-    )
-    return lanes.settle(place.store, outcome)
+    return lanes.settle(place.store, told.model_copy(update={"reasons": (*told.reasons, *put_aside(progress.set_aside))}))
 
 
 def put_aside(spans: tuple[date, ...]) -> tuple[str, ...]:

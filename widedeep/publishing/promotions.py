@@ -1,0 +1,66 @@
+"""A promotion is a fact from the moment that the pointer moved: it stands over whatever else a run has written of its span.
+
+Two runs of a span may come to other ends, as amid a deploy of another contract: one settles it as rejected while the other moves
+the pointer. As long as a release is champion, the pointer tells that it was promoted; before it points elsewhere, that is kept.
+"""
+
+from collections.abc import Iterable
+from datetime import date
+
+from widedeep.artifacts import ChampionPointer, Outcome
+from widedeep.publishing import layout, snapshots
+from widedeep.publishing.pointer import champion, moves
+from widedeep.publishing.releases import load_manifest
+from widedeep.publishing.store import ObjectStore
+
+
+def with_promotions(store: ObjectStore, lane: str, settled: Iterable[Outcome]) -> tuple[Outcome, ...]:
+    """A lane's own outcomes, each as what its span was promoted as, if it was."""
+    found = tuple(settled)
+    pointer = champion(store, lane) if found else None
+    if pointer is None:
+        return found
+    kept = [Outcome.from_bytes(blob.data, key) for key in store.keys(layout.promotions(lane)) if (blob := store.get(key))]
+    promoted: dict[date, Outcome] = {o.span: o for o in sorted(kept, key=lambda o: o.settled_at)}
+    own = next((outcome for outcome in found if outcome.span == pointer.span), None)
+    if own and (told := _unlike(store, pointer, own)):
+        promoted[told.span] = told
+    return tuple(promoted.get(outcome.span, outcome) for outcome in found)
+
+
+def keep_promotion(store: ObjectStore, pointer: ChampionPointer) -> None:
+    """Keep that the champion was promoted, before the pointer leaves it, if its span was settled otherwise."""
+    blob = store.get(layout.outcome(pointer.lane, pointer.span))
+    told = _unlike(store, pointer, Outcome.from_bytes(blob.data)) if blob else None
+    if told:
+        store.create(layout.promotion(pointer.lane, pointer.span, pointer.release_id), told.to_bytes())
+
+
+def promotion(store: ObjectStore, pointer: ChampionPointer) -> Outcome | None:
+    """How the champion's span was settled by the move that promoted it; None if another lane did, which this one has adopted."""
+    leading = (m for m in moves(store, pointer.lane) if m.release_id == pointer.release_id and m.kind in {"promote", "adopt"})
+    move = next(leading, None)
+    if move is None or move.kind == "adopt":
+        return None
+    manifest = load_manifest(store, move.release_id, published=True, expected_sha256=move.manifest_sha256)
+    own = next(part for part in manifest.lineage.learnt if part.span == move.span and part.part == "train")
+    return Outcome(
+        lane=move.lane,
+        span=move.span,
+        result="promoted",
+        reasons=(move.reason,),
+        snapshot=snapshots.version(store, own.span, own.version),
+        release_id=move.release_id,
+        learnt=manifest.lineage.learnt,
+        settled_at=move.moved_at,
+        settled_by=move.moved_by,
+    )
+
+
+def _unlike(store: ObjectStore, pointer: ChampionPointer, settled: Outcome) -> Outcome | None:
+    """The champion's promotion, with what was written of its span, if that was something else."""
+    if (settled.result, settled.release_id) == ("promoted", pointer.release_id):
+        return None
+    told = promotion(store, pointer)
+    before = f"{settled.settled_by} had settled the span as {settled.result}"
+    return told.model_copy(update={"reasons": (*told.reasons, before)}) if told else None
