@@ -44,6 +44,7 @@ READERS = {
     "is_report",
     "begins_report",
     "erasure_of",
+    "coming_move",
     "delivery",
 }
 BUILDERS = [f for n, f in inspect.getmembers(layout, inspect.isfunction) if f.__module__ == layout.__name__ and n not in READERS]

@@ -1,10 +1,13 @@
 """What goes and what stays, whoever publishes or promotes meanwhile."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
-from itertools import count
+from itertools import combinations_with_replacement, count
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -14,11 +17,11 @@ from widedeep.data.contract import Pending, Retention
 from widedeep.errors import IntegrityError, StoreUnavailableError
 from widedeep.publishing import lanes, layout
 from widedeep.publishing.memory import MemoryStore
-from widedeep.publishing.moves import Because, promote
-from widedeep.publishing.pointer import champion
+from widedeep.publishing.moves import Because, promote, rollback
+from widedeep.publishing.pointer import champion, moves
 from widedeep.publishing.prune import plan as plan_all
 from widedeep.publishing.releases import download, find_candidate, load_manifest, publish, releases, stage
-from widedeep.publishing.removal import SETTLING_S, Plan, carry_out
+from widedeep.publishing.removal import Plan, carry_out
 from widedeep.publishing.snapshots import load_rows, save_snapshot
 from widedeep.publishing.store import Unfinished
 from widedeep.steps.named import parents
@@ -71,8 +74,19 @@ def plan(store: MemoryStore, retention: Retention, now: datetime, pending: Pendi
     return plan_all(store, retention, now, pending, pool_spans=1)
 
 
-def pruned(store: MemoryStore, retention: Retention = TIGHT, now: datetime = NOW, wait: Callable[[float], None] = lambda _: None):
-    return carry_out(store, plan(store, retention, now), wait, lambda _: None)
+def pruned(store: MemoryStore, retention: Retention = TIGHT, now: datetime = NOW, meanwhile: Callable[[], object] | None = None):
+    """What went. `meanwhile` happens once all that is to go was put aside, right before it is looked again."""
+    planned, keys = plan(store, retention, now), store.keys
+
+    def looked(prefix: str) -> Iterator[str]:
+        if prefix.endswith("/coming/"):
+            store.keys = keys
+            meanwhile()
+        return keys(prefix)
+
+    if meanwhile:
+        store.keys = looked
+    return carry_out(store, planned, lambda _: None)
 
 
 def readable(store: MemoryStore, release_id: str, folder: Path) -> bool:
@@ -83,13 +97,25 @@ def readable(store: MemoryStore, release_id: str, folder: Path) -> bool:
 
 
 def test_champions_that_are_kept_stay_whole_and_older_ones_go(store: MemoryStore, chain: Callable[..., Release], tmp_path: Path):
+    """Two champions stay by the contract, and the one before as the base of the first one's delta."""
     made = [chain(n) for n in range(5)]
     gone = pruned(store)
-    assert {item.name for item in gone.items} == {release.release_id for release in made[:3]}
-    assert [release.release_id for release in releases(store)] == [release.release_id for release in made[3:]]
-    for n, release in enumerate(made[3:]):
+    assert {item.name for item in gone.items} == {release.release_id for release in made[:2]}
+    assert [release.release_id for release in releases(store)] == [release.release_id for release in made[2:]]
+    for n, release in enumerate(made[2:]):
         assert readable(store, release.release_id, tmp_path / str(n))
-    assert not [key for key in store.objects for release in made[:3] if f"releases/{release.release_id}" in key]
+    assert not [key for key in store.objects for release in made[:2] if f"releases/{release.release_id}" in key]
+
+
+def test_the_base_of_a_kept_releases_delta_stays_although_it_was_never_promoted_lately(
+    store: MemoryStore, chain: Callable[..., Release], staged: Callable[..., Candidate], verdict_on: Callable[..., Verdict]
+):
+    made = [chain(n) for n in range(4)]
+    candidate = staged(store, FIRST + timedelta(days=9), made[0].release_id)
+    newest = publish(store, candidate, verdict_on(candidate, load_manifest(store, made[3].release_id, published=True)))
+    pruned(store, TIGHT.model_copy(update={"champions": 1}))
+    kept = {release.release_id for release in releases(store)}
+    assert kept == {newest.release_id, made[0].release_id, made[2].release_id, made[3].release_id}
 
 
 def test_by_default_every_champion_stays_and_only_what_was_never_promoted_goes(store: MemoryStore, chain: Callable[..., Release]):
@@ -145,43 +171,6 @@ def test_rows_that_no_lane_waits_for_go_after_their_time(
     lanes.settle(store, outcome_of(waiting.span, "held", f"r-{0:016x}").model_copy(update={"snapshot": waiting}))
     assert [item.name for item in pruned(store).items] == [learnt.file.name]
     assert load_rows(store, waiting, tmp_path).num_rows == 1
-
-
-def promote_unseen(store: MemoryStore, late: Release, verdict: Verdict, manifest: bytes) -> None:
-    """As somebody promotes who has looked at the manifest before it was taken away."""
-    store.objects[layout.manifest(late.release_id)] = manifest
-    promote(store, LIVE, late, verdict, Because(NOW, "ann", "approved"))
-    del store.objects[layout.manifest(late.release_id)]
-
-
-def test_what_is_promoted_while_it_is_pruned_is_published_again(
-    store: MemoryStore,
-    clock: Clock,
-    chain: Callable[..., Release],
-    staged: Callable[..., Candidate],
-    verdict_on: Callable[..., Verdict],
-    tmp_path: Path,
-):
-    """A held release, past its age, gets its approval between the plan and the last look."""
-    standing = load_manifest(store, chain(0).release_id, published=True)
-    candidate = staged(store, FIRST + timedelta(days=1), standing.release_id)
-    verdict = verdict_on(candidate, standing)
-    late = publish(store, candidate, verdict)
-    manifest = store.objects[layout.manifest(late.release_id)]
-    chain(2, promoted=False)
-    told: list[float] = []
-
-    def approve(seconds: float) -> None:
-        """Somebody who had looked at the manifest before it was taken away swaps the pointer during the wait."""
-        told.append(seconds)
-        promote_unseen(store, late, verdict, manifest)
-
-    gone = pruned(store, wait=approve)
-    assert told == [SETTLING_S]
-    assert find_candidate(store, late.release_id) == candidate
-    assert late.release_id not in {item.name for item in gone.items}
-    assert champion(store, LIVE).release_id == late.release_id
-    assert readable(store, late.release_id, tmp_path / "files")
 
 
 class Stopping(MemoryStore):
@@ -273,33 +262,139 @@ def late(
     return release, verdict
 
 
+class Halting:
+    """A mover's view of the store: it halts before two of its calls until it is let go."""
+
+    def __init__(self, store: MemoryStore, *stops: int) -> None:
+        self._store, self._calls, self._stops = store, 0, stops
+        self.arrived, self.let_go = [Event() for _ in stops], [Event() for _ in stops]
+
+    def __getattr__(self, name: str) -> Any:
+        return self._halting(getattr(self._store, name)) if name != "url" else self._store.url
+
+    def _halting(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            self._calls += 1
+            for stop, arrived, let_go in zip(self._stops, self.arrived, self.let_go, strict=True):
+                if stop == self._calls:
+                    arrived.set()
+                    assert let_go.wait(10)
+            return method(*args)
+
+        return call
+
+
+def moved_while_pruned(store: MemoryStore, move: Callable[..., object], retention: Retention, first: int, last: int) -> str:
+    """How a move ends before whose call `first` all was put aside, and before whose call `last` it was looked again."""
+    halting = Halting(store, first, last)
+    with ThreadPoolExecutor(1) as pool:
+        moving = pool.submit(move, halting)
+        moving.add_done_callback(lambda _: [arrived.set() for arrived in halting.arrived])
+        assert halting.arrived[0].wait(10)
+
+        def goes_on() -> None:
+            halting.let_go[0].set()
+            assert halting.arrived[1].wait(10)
+
+        pruned(store, retention, meanwhile=goes_on)
+        for let_go in halting.let_go:
+            let_go.set()
+        error = moving.exception(10)
+    assert error is None or isinstance(error, IntegrityError)
+    return "moved" if error is None else "refused"
+
+
+def calls_of(move: Callable[..., object], store: MemoryStore) -> int:
+    counting = Halting(store)
+    move(counting)
+    return counting._calls
+
+
+@pytest.mark.parametrize("kind", ["promotion", "rollback"])
+def test_whoever_moves_the_pointer_to_what_is_pruned_at_any_moment_gets_it_whole_or_moves_nothing(
+    store: MemoryStore, clock: Clock, chain: Callable[..., Release], late: tuple[Release, Verdict], tmp_path: Path, kind: str
+):
+    """However slow the mover is: all was put aside before any of its calls, and looked again before any later one."""
+    release, verdict = late
+    if kind == "rollback":
+        for n in (3, 4, 5):
+            chain(n)
+        release = list(moves(store, LIVE))[-1]
+    standing, before = champion(store, LIVE), dict(store.objects)
+
+    def move(at: MemoryStore) -> object:
+        because = Because(NOW, "ann", "approved")
+        if kind == "rollback":
+            return rollback(at, LIVE, release.release_id, standing.sequence, because)
+        return promote(at, LIVE, release, verdict, because)
+
+    def copy() -> MemoryStore:
+        copied = MemoryStore(clock)
+        copied.objects = dict(before)
+        return copied
+
+    calls, seen = calls_of(move, copy()), set()
+    for first, last in combinations_with_replacement(range(1, calls + 2), 2):
+        at = copy()
+        ended = moved_while_pruned(at, move, TIGHT.model_copy(update={"champions": 1}), first, last)
+        pointer = champion(at, LIVE)
+        assert pointer.release_id == (release if ended == "moved" else standing).release_id
+        assert readable(at, pointer.release_id, tmp_path / f"{first}-{last}"), f"put aside at {first}, looked again at {last}"
+        seen.add(ended)
+    assert seen == {"moved", "refused"}
+
+
 class KilledError(Exception):
     pass
 
 
-def test_a_champion_whose_prune_died_at_its_promotion_is_whole_after_the_next_plan(
-    store: MemoryStore, late: tuple[Release, Verdict], tmp_path: Path
+def killed(*_: object) -> None:
+    raise KilledError
+
+
+@pytest.mark.parametrize("promoter_dies", [False, True])
+def test_a_champion_whose_prune_died_at_its_promotion_is_whole_at_once_or_after_the_next_plan(
+    store: MemoryStore, late: tuple[Release, Verdict], tmp_path: Path, promoter_dies: bool
 ):
     release, verdict = late
-    manifest = store.objects[layout.manifest(release.release_id)]
+    swap = store.swap
 
-    def promoted_and_killed(_: float) -> None:
-        promote_unseen(store, release, verdict, manifest)
-        raise KilledError
+    def swapped(key: str, data: bytes, expected_etag: str | None) -> str:
+        with suppress(KilledError):
+            pruned(store, meanwhile=killed)
+        etag = swap(key, data, expected_etag)
+        if promoter_dies:
+            raise KilledError
+        return etag
 
-    with pytest.raises(KilledError):
-        pruned(store, wait=promoted_and_killed)
-    assert layout.manifest(release.release_id) not in store.objects
+    store.swap = swapped
+    with suppress(KilledError):
+        promote(store, LIVE, release, verdict, Because(NOW, "ann", "approved"))
+    assert (layout.manifest(release.release_id) in store.objects) != promoter_dies
     gone = pruned(store)
     assert release.release_id not in {item.name for item in gone.items}
+    assert champion(store, LIVE).release_id == release.release_id
     assert readable(store, release.release_id, tmp_path / "files")
     assert layout.going(release.release_id) not in store.objects
+
+
+def test_who_was_about_to_promote_and_never_did_keeps_a_release_until_the_lane_has_gone_on(
+    store: MemoryStore, late: tuple[Release, Verdict], chain: Callable[..., Release]
+):
+    release, verdict = late
+    store.swap, swap = killed, store.swap
+    with pytest.raises(KilledError):
+        promote(store, LIVE, release, verdict, Because(NOW, "ann", "approved"))
+    store.swap = swap
+    assert release.release_id not in {item.name for item in pruned(store).items}
+    chain(4)
+    assert release.release_id in {item.name for item in pruned(store).items}
 
 
 def test_nobody_finds_a_candidate_whose_files_go(store: MemoryStore, late: tuple[Release, Verdict]):
     release, _ = late
     seen: list[Candidate | None] = []
-    gone = pruned(store, wait=lambda _: seen.append(find_candidate(store, release.release_id)))
+    gone = pruned(store, meanwhile=lambda: seen.append(find_candidate(store, release.release_id)))
     assert seen == [None]
     assert release.release_id in {item.name for item in gone.items}
 
@@ -310,7 +405,7 @@ def test_what_is_staged_or_published_again_while_it_is_pruned_stays(
 ):
     release, _ = late
     manifest = store.objects[layout.manifest(release.release_id)]
-    gone = pruned(store, wait=lambda _: store.create(key(release.release_id), manifest) and None)
+    gone = pruned(store, meanwhile=lambda: store.create(key(release.release_id), manifest))
     assert release.release_id not in {item.name for item in gone.items}
     assert key(release.release_id) in store.objects
     assert whole(store, release.release_id)
@@ -342,10 +437,10 @@ def test_while_an_ancestor_is_pruned_it_reads_as_pruned(store: MemoryStore, chai
     made = [chain(n) for n in range(4)]
     champion_of = load_manifest(store, made[-1].release_id, published=True)
     lines: list[list[str]] = []
-    line = lambda _=0: lines.append([manifest.release_id for manifest in parents(store, champion_of)])  # noqa: E731
-    pruned(store, wait=line)
+    line = lambda: lines.append([manifest.release_id for manifest in parents(store, champion_of)])  # noqa: E731
+    pruned(store, meanwhile=line)
     line()
-    assert lines == [[made[2].release_id]] * 2
+    assert lines == [[made[2].release_id, made[1].release_id]] * 2
 
 
 def test_rows_that_a_version_names_by_now_stay(store: MemoryStore, tmp_path: Path):
@@ -356,7 +451,7 @@ def test_rows_that_a_version_names_by_now_stay(store: MemoryStore, tmp_path: Pat
     planned = plan(store, TIGHT, NOW)
     assert [item.kind for item in planned.items] == ["stray"]
     save_snapshot(store, FIRST, rows, tmp_path)
-    assert carry_out(store, planned, lambda _: None, lambda _: None).items == ()
+    assert carry_out(store, planned, lambda _: None).items == ()
     assert load_rows(store, snapshot, tmp_path).num_rows == 1
 
 
@@ -414,14 +509,16 @@ def test_rows_that_the_contract_gives_up_go_and_those_that_it_carries_stay(
     learning(0)
     held = learning(1, result="held")
     learning(3)
-    carry_out(store, plan(store, ROWS_ONLY, NOW, rule), lambda _: None, lambda _: None)
+    carry_out(store, plan(store, ROWS_ONLY, NOW, rule), lambda _: None)
     assert (held.file.name in store.objects) == kept
 
 
 class Uploading(MemoryStore):
-    """Holds an upload that nobody completed."""
+    """Holds uploads that nobody completed."""
 
-    left = (Unfinished("releases/r-0123456789abcdef/0123456789abcdef.weights", "u1", START, 9),)
+    def __init__(self, *keys: str) -> None:
+        super().__init__()
+        self.left = tuple(Unfinished(key, f"u-{key}", START, 9) for key in keys)
 
     def unfinished(self, prefix: str) -> Iterator[Unfinished]:
         return (upload for upload in self.left if upload.key.startswith(prefix))
@@ -430,7 +527,13 @@ class Uploading(MemoryStore):
         self.left = tuple(each for each in self.left if each != upload)
 
 
-def test_uploads_that_nobody_completed_are_aborted():
-    store = Uploading()
-    assert pruned(store).size_bytes == 9
-    assert not store.left
+def test_uploads_that_nobody_completed_are_aborted_where_the_chain_stores_files_and_nowhere_else():
+    ours = (
+        "releases/r-0123456789abcdef/0123456789abcdef.weights",
+        "snapshots/2026-01-05/0123/0123456789abcdef.rows.parquet",
+        layout.doctor_scratch("token") + "parts",
+    )
+    theirs = ("landing/2026-01-05/rows.parquet", "another application's/file")
+    store = Uploading(*ours, *theirs)
+    assert pruned(store).size_bytes == 9 * len(ours)
+    assert tuple(upload.key for upload in store.left) == theirs

@@ -95,7 +95,7 @@ def run_with_guest(chain, n: int) -> str:
 
 
 def forget(place, user: str):
-    return erase(place, plan_erasure(place, user)[0], WHY, wait=lambda _: None)
+    return erase(place, plan_erasure(place, user)[0], WHY)
 
 
 def texts(data: bytes, key: str) -> str:
@@ -245,7 +245,7 @@ def test_a_user_whom_nothing_holds_is_recorded_all_the_same(begun):
     found, report = plan_erasure(place, user)
     assert report.nothing
     assert any("nothing" in line for line in report.told())
-    erase(place, found, WHY, wait=lambda _: None)
+    erase(place, found, WHY)
     rows = begun.rows(3)
     begun.deliver(3, pa.concat_tables([rows, rows.slice(0, 1).set_column(0, "customer", pa.array([user]))]))
     assert run_span(place, begun.day(3)).snapshot.rows == rows.num_rows
@@ -288,7 +288,7 @@ def test_two_erasures_at_once_leave_nobody_behind(begun):
     one, other = somebody(begun, 0, 1, 2), max(learnt_from(begun, 0) & learnt_from(begun, 2))
     plans = [plan_erasure(place, user)[0] for user in (one, other)]
     for found in plans:
-        erase(place, found, WHY, wait=lambda _: None)
+        erase(place, found, WHY)
     for user in (one, other):
         assert not [key for key in naming(place.store, user) if not key.startswith("releases/")]
 

@@ -1,4 +1,4 @@
-"""While one run of a day is about to move the pointer, another settles the day otherwise: the chain goes on from what happened."""
+"""While one run of a day is about to move the pointer, another settles the day otherwise: the chain goes on from what was."""
 
 from dataclasses import replace
 

@@ -254,7 +254,8 @@ class Publishing(Section):
 class Retention(Section):
     """What `widedeep prune` keeps. None keeps for ever. Moves of the pointer, verdicts and outcomes are always kept.
 
-    releases: the newest published ones, promoted or not. champions: the newest champions of each lane.
+    releases: the newest published ones, promoted or not. champions: the newest champions of each lane. The parent of each that
+    is kept stays, too: it is the base of its delta.
     candidates_days: unpromoted candidates and releases. snapshots_days: rows of spans that nothing waits for; it bounds how far
     back a rollback can go, since what the withdrawn champions had learnt is learnt again: rows of older spans may be gone, and
     then the rollback is refused. A lane's rows from its head on are kept until it has settled nothing for that many days.

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import PurePosixPath
 
 from widedeep.artifacts import Digest, FileRef, Snapshot
-from widedeep.errors import UsageError
+from widedeep.errors import IntegrityError, UsageError
 
 DIGEST_CHARS = 16
 """Hex digits of a digest in a key: 64 bits, as in a release id."""
@@ -18,7 +18,7 @@ LOCAL = "file://"
 """Deliveries whose prefix begins so arrive in a folder on this machine, and not in the store."""
 
 RELEASES, SNAPSHOTS, VALIDATIONS, QUARANTINES, LANES = "releases/", "snapshots/", "validation/", "quarantine/", "lanes/"
-EVIDENCES = "evidence/"
+EVIDENCES, EXAMINATIONS = "evidence/", "doctor/"
 
 
 def delivery(prefix: str, span: date) -> str:
@@ -101,8 +101,17 @@ def release(release_id: str) -> str:
 
 
 def release_file(release_id: str, file: FileRef) -> str:
-    """The key of a file that a manifest lists."""
+    """The key of a file that a manifest lists.
+
+    Raises:
+        IntegrityError: it would lie outside the release, or nowhere.
+    """
     path = PurePosixPath(file.name)
+    if path.is_absolute() or ".." in path.parts or not path.name or "\0" in file.name:
+        raise IntegrityError(
+            f"{release_id}: got a file called {file.name!r}, wanted the path of one inside the release. "
+            "Nobody's stage made this manifest."
+        )
     return str(PurePosixPath(RELEASES, release_id, path.with_name(f"{file.sha256[:DIGEST_CHARS]}.{path.name}")))
 
 
@@ -125,6 +134,20 @@ def manifest(release_id: str) -> str:
 def going(release_id: str) -> str:
     """The same manifest while `widedeep prune` takes the release away: who was promoted meanwhile gets it back from here."""
     return f"{RELEASES}{release_id}/going.json"
+
+
+def comings(release_id: str) -> str:
+    return f"{release(release_id)}coming/"
+
+
+def coming(release_id: str, lane: str, sequence: int) -> str:
+    """Somebody is about to make the release champion by that move of the lane."""
+    return f"{comings(release_id)}{lane}/{sequence:06}.json"
+
+
+def coming_move(key: str) -> tuple[str, int]:
+    """Lane and number of the move by which a release is to be champion, of such a key."""
+    return part(key, 3), int(PurePosixPath(key).stem)
 
 
 def signature(release_id: str, manifest_sha256: Digest, key_id: Digest) -> str:
@@ -265,9 +288,9 @@ def renewal(span: date, digest: Digest) -> str:
 
 def diagnosis(settings_digest: Digest) -> str:
     """The last examination that found the store safe to publish to, when reached with these settings."""
-    return f"doctor/{settings_digest[:DIGEST_CHARS]}.json"
+    return f"{EXAMINATIONS}{settings_digest[:DIGEST_CHARS]}.json"
 
 
 def doctor_scratch(token: str) -> str:
     """What one examination writes, and removes."""
-    return f"doctor/scratch/{token}/"
+    return f"{EXAMINATIONS}scratch/{token}/"

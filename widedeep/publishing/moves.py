@@ -18,7 +18,6 @@ from widedeep.publishing import layout
 from widedeep.publishing.keys import ANYBODY, Signer, Trust
 from widedeep.publishing.lanes import head, history, parent_as_of
 from widedeep.publishing.pointer import champion, moves, standing, withdrawn
-from widedeep.publishing.promotions import keep_promotion
 from widedeep.publishing.releases import check_bound, load_manifest
 from widedeep.publishing.signing import check_move
 from widedeep.publishing.store import Blob, ObjectStore
@@ -57,7 +56,7 @@ def promote(store: ObjectStore, lane: str, release: Release, verdict: Verdict, b
         )
     _check_compared(store, lane, release.span, verdict)
     moved = _next(found, "promote", because, manifest) if found else _first(lane, manifest, because)
-    return _lead(store, because, found, moved)
+    return _move(store, because, found, moved)
 
 
 def rollback(store: ObjectStore, lane: str, release_id: str, sequence: int, because: Because) -> ChampionPointer:
@@ -82,7 +81,7 @@ def rollback(store: ObjectStore, lane: str, release_id: str, sequence: int, beca
             f"move {sequence}, on which the rollback was decided. The pointer stays; look at the lane and decide again."
         )
     was, manifest, gone = withdrawing(store, lane, release_id)
-    return _lead(store, because, found, _next(found, "rollback", because, manifest, withdrawn=gone, adopted=was.adopted))
+    return _move(store, because, found, _next(found, "rollback", because, manifest, withdrawn=gone, adopted=was.adopted))
 
 
 def withdrawing(store: ObjectStore, lane: str, release_id: str) -> tuple[ChampionPointer, Manifest, tuple[str, ...]]:
@@ -143,7 +142,7 @@ def adopt(store: ObjectStore, lane: str, verdict: Verdict, because: Because) -> 
         "withdrawn": tuple(sorted(gone - line)),
         "adopted": (*found[0].adopted, Adoption(lane=lane, until=until)),
     }
-    return _lead(store, because, found, _next(found, "adopt", because, manifest, **changed))
+    return _move(store, because, found, _next(found, "adopt", because, manifest, **changed))
 
 
 def freeze(store: ObjectStore, lane: str, because: Because) -> ChampionPointer:
@@ -239,15 +238,6 @@ def _next(
 
 def _at(to: Manifest) -> dict[str, Any]:
     return {"release_id": to.release_id, "span": to.lineage.span, "manifest_sha256": to.content_digest()}
-
-
-def _lead(
-    store: ObjectStore, because: Because, found: tuple[ChampionPointer, Blob] | None, pointer: ChampionPointer
-) -> ChampionPointer:
-    """Move the pointer to another release. What stands for the present one is kept first."""
-    if found:
-        keep_promotion(store, found[0])
-    return _move(store, because, found, pointer)
 
 
 def _move(

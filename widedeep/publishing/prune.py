@@ -1,6 +1,7 @@
 """What may go from the store, and how it goes without pulling anything from under a reader or a writer.
 
-- Kept are the champions that the contract keeps, the newest releases, and rows that a candidate may still learn or be judged on.
+- Kept are the champions that the contract keeps, the newest releases, the base of each one's delta, which is its parent, and rows
+  that a candidate may still learn or be judged on.
 - Nothing younger than the grace time goes, and nothing that a pointer names.
 - What was planned goes by `widedeep.publishing.removal`, which looks again.
 """
@@ -20,6 +21,9 @@ from widedeep.publishing.removal import Item, Kind, Plan, champions, known_lanes
 from widedeep.publishing.renewals import seen_by
 from widedeep.publishing.store import Listed, ObjectStore
 
+UPLOADED = (layout.RELEASES, layout.SNAPSHOTS, layout.EXAMINATIONS)
+"""Below these the chain uploads files in parts. What others upload, as a delivery that takes days, is theirs."""
+
 
 def plan(store: ObjectStore, retention: Retention, now: datetime, pending: Pending, pool_spans: int) -> Plan:
     """Look at everything and decide; deletes nothing. First it publishes champions again that a run which died has put aside.
@@ -37,7 +41,8 @@ def plan(store: ObjectStore, retention: Retention, now: datetime, pending: Pendi
         *_reports(store, retention, now),
     ]
     ripe = [item for item in items if item.objects and max(listed.modified_at for listed in item.objects) < old]
-    return Plan(tuple(ripe), tuple(upload for upload in store.unfinished("") if upload.started_at < old))
+    uploads = [upload for prefix in UPLOADED for upload in store.unfinished(prefix) if upload.started_at < old]
+    return Plan(tuple(ripe), tuple(uploads))
 
 
 def _followed(store: ObjectStore, retention: Retention) -> set[str]:
@@ -55,7 +60,8 @@ def _releases(store: ObjectStore, retention: Retention, now: datetime, followed:
     for listed in store.listed(layout.RELEASES):
         by_id[layout.part(listed.key, 1)].append(listed)
     manifests = {release_id: standing(store, release_id) for release_id in by_id}
-    newest = _newest(by_id, manifests, retention.releases)
+    kept = {*followed, *_newest(by_id, manifests, retention.releases)}
+    kept |= {m.lineage.parent for release_id in kept if (m := manifests.get(release_id)) and m.lineage.parent}
     for release_id, objects in by_id.items():
         manifest = manifests[release_id]
         if manifest is None:
@@ -63,7 +69,7 @@ def _releases(store: ObjectStore, retention: Retention, now: datetime, followed:
             continue
         for listed in _stray(manifest, objects):
             yield Item("stray", listed.key, "a file that its manifest does not name", (listed,))
-        if release_id in followed or release_id in newest:
+        if release_id in kept:
             continue
         published = layout.manifest(release_id) in {listed.key for listed in objects}
         kind: Kind = "release" if published else "candidate"

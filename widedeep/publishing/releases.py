@@ -8,7 +8,7 @@
 
 import logging
 from collections.abc import Collection
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TypeVar
 
 from widedeep.artifacts import Candidate, Digest, FileRef, Lineage, Manifest, Part, Release, Value, Verdict, sha256
@@ -93,14 +93,9 @@ def download(store: ObjectStore, manifest: Manifest, folder: Path, names: Collec
     for file in manifest.files:
         if names is not None and file.name not in names:
             continue
-        name = PurePosixPath(file.name)
-        if name.is_absolute() or ".." in name.parts:
-            raise IntegrityError(
-                f"{manifest.release_id}: file {file.name!r} lies outside the release. Nobody's stage made this manifest."
-            )
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
         stored = file.model_copy(update={"name": layout.release_file(manifest.release_id, file)})
+        path = folder / file.name
+        path.parent.mkdir(parents=True, exist_ok=True)
         store.download(stored, path)
 
 

@@ -1,7 +1,9 @@
 """How a release leaves the store without being pulled from under a reader or a writer.
 
-- Its manifests, staged and published, are put aside first: nobody finds it any more. After a wait, right before its files go, all
-  pointers are read again. What somebody follows by then is published again, and what somebody staged again stays.
+- Its manifests, staged and published, are put aside first: nobody finds it any more. Right before its files go it is looked
+  again. What somebody follows by then, or is about to make champion, is published again, and what somebody staged again stays.
+- Who moves a pointer says so beside the release, then looks for the manifest again, then moves. So either that is seen here,
+  however slow the mover is, or the mover sees that the manifest is gone, and moves nothing.
 - A crash in between leaves files that no manifest names. A champion that was put aside is whole again once it is `restore`d.
 """
 
@@ -16,9 +18,6 @@ from widedeep.publishing.pointer import champion
 from widedeep.publishing.releases import load_manifest
 from widedeep.publishing.snapshots import versions
 from widedeep.publishing.store import Listed, ObjectStore, Unfinished
-
-SETTLING_S = 60.0
-"""Between unpublishing and the last look: longer than any promotion takes from its look at the manifest to its swap."""
 
 Kind = Literal["release", "candidate", "orphan", "stray", "snapshot", "report"]
 FOLDERS = ("release", "candidate", "orphan")
@@ -51,13 +50,11 @@ class Plan:
         return sum(item.size_bytes for item in self.items) + sum(upload.size_bytes for upload in self.uploads)
 
 
-def carry_out(store: ObjectStore, planned: Plan, wait: Callable[[float], None], on_item: Callable[[Item], None]) -> Plan:
+def carry_out(store: ObjectStore, planned: Plan, on_item: Callable[[Item], None]) -> Plan:
     """Delete what was planned, and nothing that somebody follows by now. Returns what went. Done again, it finishes the rest."""
-    folders = [item.name for item in planned.items if item.kind in FOLDERS]
-    for release_id in folders:
-        _put_aside(store, release_id)
-    if folders:
-        wait(SETTLING_S)
+    for item in planned.items:
+        if item.kind in FOLDERS:
+            _put_aside(store, item.name)
     gone = [item for item in planned.items if _went(store, item, on_item)]
     for upload in planned.uploads:
         store.abort(upload)
@@ -97,11 +94,18 @@ def _went(store: ObjectStore, item: Item, on_item: Callable[[Item], None]) -> bo
 
 
 def _wanted(store: ObjectStore, release_id: str) -> bool:
-    """Whether somebody follows the release, or has published or staged it again by now."""
-    if release_id in champions(store) or store.get(layout.manifest(release_id)):
+    """Whether somebody follows the release, is about to, or has published or staged it again by now."""
+    # In this order: who is not about to any more, since the lane has come to that move, is followed or was too late.
+    if _coming(store, release_id) or release_id in champions(store) or store.get(layout.manifest(release_id)):
         restore(store, release_id)
         return True
     return store.get(layout.candidate(release_id)) is not None
+
+
+def _coming(store: ObjectStore, release_id: str) -> bool:
+    """Whether a lane has not yet come to a move that was to make the release champion."""
+    said = [layout.coming_move(key) for key in store.keys(layout.comings(release_id))]
+    return any((pointer.sequence if (pointer := champion(store, lane)) else 0) < sequence for lane, sequence in said)
 
 
 def standing(store: ObjectStore, release_id: str) -> Manifest | None:

@@ -3,13 +3,18 @@
 - Nobody ever sees a pointer of a mover with a key without its signature.
 - Where signatures are required, no move is built on a pointer that nobody signed: a signature stands for all before it.
 - A pointer that the kept ones have passed was put back by hand, and is not built on.
+- Before it leads to another release, that is said beside the release, whose manifest is looked at again after that, and the
+  promotion of the present one is kept.
 """
 
-from widedeep.artifacts import ChampionPointer
+from widedeep.artifacts import ChampionPointer, canonical_json
 from widedeep.errors import IntegrityError, StaleError
 from widedeep.publishing import layout
 from widedeep.publishing.keys import Signer, Trust
 from widedeep.publishing.pointer import champion
+from widedeep.publishing.promotions import keep_promotion
+from widedeep.publishing.releases import load_manifest
+from widedeep.publishing.removal import restore
 from widedeep.publishing.signing import check_move, sign_move
 from widedeep.publishing.store import Blob, ObjectStore
 
@@ -26,7 +31,7 @@ def swap_pointer(
     Raises:
         StaleError: somebody else was first, with another move.
         SignatureError: what was found is not signed although that is required, or its signature does not fit.
-        IntegrityError: what was found is an old pointer, put back by hand.
+        IntegrityError: what was found is an old pointer, put back by hand; or the release is gone, or not as it was judged.
     """
     data = pointer.to_bytes()
     if found:
@@ -36,8 +41,26 @@ def swap_pointer(
         _keep(store, layout.move(pointer.lane, found[0].sequence), found[1].data)
     if signer:
         sign_move(store, pointer, data, signer)
+    if found and found[0].release_id == pointer.release_id:
+        return _swap(store, pointer, data, found[1].etag)
+    if found:
+        keep_promotion(store, found[0])
+    _announce(store, pointer)
+    moved = _swap(store, pointer, data, found[1].etag if found else None)
+    restore(store, pointer.release_id)
+    return moved
+
+
+def _announce(store: ObjectStore, pointer: ChampionPointer) -> None:
+    """Whoever takes the release away at this moment sees that it is to be champion, or we see that its manifest is gone."""
+    told = {"lane": pointer.lane, "move": pointer.sequence}
+    store.create(layout.coming(pointer.release_id, pointer.lane, pointer.sequence), canonical_json(told))
+    load_manifest(store, pointer.release_id, published=True, expected_sha256=pointer.manifest_sha256)
+
+
+def _swap(store: ObjectStore, pointer: ChampionPointer, data: bytes, expected_etag: str | None) -> ChampionPointer:
     try:
-        store.swap(layout.champion(pointer.lane), data, found[1].etag if found else None)
+        store.swap(layout.champion(pointer.lane), data, expected_etag)
     except StaleError:
         kept = store.get(layout.move(pointer.lane, pointer.sequence))
         if kept and kept.data == data:

@@ -9,7 +9,6 @@ The user's key is in no record, report, log or error; the SHA-256 of its text st
 """
 
 import logging
-import time
 from collections.abc import Callable, Collection, Iterator
 from itertools import groupby
 
@@ -47,13 +46,7 @@ def plan_erasure(place: Workplace, user: str, on_look: OnLook = lambda _done, _t
     return found, report_on(place, found, _erased(place, found).until, _items(place, found))
 
 
-def erase(
-    place: Workplace,
-    found: Holdings,
-    reason: str,
-    on_item: Callable[[Item], None] = lambda _: None,
-    wait: Callable[[float], None] = time.sleep,
-) -> ErasureReport:
+def erase(place: Workplace, found: Holdings, reason: str, on_item: Callable[[Item], None] = lambda _: None) -> ErasureReport:
     """Record the erasure, and take out what was found. Returns what went and what is left, which is kept beside the record.
 
     Raises:
@@ -67,7 +60,7 @@ def erase(
     for held in found.rows:
         _renewed(place, held)
         log.info("erasure %s: %d rows of %s went", erased.erasure_id, held.rows, held.span)
-    gone = carry_out(place.store, Plan(items, ()), wait, on_item)
+    gone = carry_out(place.store, Plan(items, ()), on_item)
     report = report_on(place, found, erased.until, gone.items, made)
     place.store.create(layout.erasure_report(erased.until, found.user_sha256, report.content_digest()), report.to_bytes())
     return report

@@ -1,7 +1,6 @@
 """What the contract does not keep leaves the store; unless told to delete, this only looks."""
 
 import logging
-import time
 from collections.abc import Callable
 
 from widedeep.publishing import prune as pruning
@@ -22,13 +21,11 @@ def plan_prune(place: Workplace) -> Plan:
     return pruning.plan(place.store, contract.retention, place.clock(), contract.pending, contract.split.pool_spans)
 
 
-def prune(
-    place: Workplace, plan: Plan, on_item: Callable[[Item], None] = lambda _: None, wait: Callable[[float], None] = time.sleep
-) -> Plan:
+def prune(place: Workplace, plan: Plan, on_item: Callable[[Item], None] = lambda _: None) -> Plan:
     """Delete what was planned and is still free. Safe beside runs, promotions and rollbacks. Returns what went."""
 
     def told(item: Item) -> None:
         log.info("%s %s went: %s, %d bytes", item.kind, item.name, item.why, item.size_bytes)
         on_item(item)
 
-    return removal.carry_out(place.store, plan, wait, told)
+    return removal.carry_out(place.store, plan, told)

@@ -130,9 +130,9 @@ def _strays(store: ObjectStore, manifest: Manifest) -> str:
     """What a crashed writer of other bytes has left there. No reader sees it."""
     named = {layout.release_file(manifest.release_id, file) for file in manifest.files}
     named |= {layout.candidate(manifest.release_id), layout.manifest(manifest.release_id)}
-    signatures = layout.signatures(manifest.release_id)
+    about = layout.signatures(manifest.release_id), layout.comings(manifest.release_id)
     found = store.keys(layout.release(manifest.release_id))
-    strays = sum(key not in named and not key.startswith(signatures) for key in found)
+    strays = sum(key not in named and not key.startswith(about) for key in found)
     return f"; {strays} more that the manifest does not name" if strays else ""
 
 
