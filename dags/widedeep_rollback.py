@@ -11,8 +11,8 @@ A person takes the champion of a lane back. Nothing is retrained: the pointer mo
 1. Trigger it with a reason. *To* is the champion before this one; with *ask me which*, task `choose` offers all former champions
    under **Required Actions**. A store that `widedeep doctor` finds unsafe is refused here.
 2. `rehearse` loads the old release in a fresh process and scores with it, as before a promotion. If that fails, nothing moves.
-3. `approve` shows under **Required Actions** what will happen: which releases are withdrawn, and which spans the next candidate
-   learns again. Without an answer within an hour it is a no.
+3. `approve` shows under **Required Actions** what will happen: which releases are withdrawn, which others were trained from them,
+   in which lanes, and which spans the next candidate learns again. Without an answer within an hour it is a no.
 4. `move` moves the pointer, unless it has moved since: then look again, and decide again.
 
 From then on the withdrawn releases are nobody's parent, and the next daily run starts from the one that was rolled back to.

@@ -471,6 +471,37 @@ def test_a_lane_that_has_gone_past_live_is_not_adopted(
         adopt(store, "again", over(store, verdict_on, ahead, three[2]), BETTER)
 
 
+def test_a_lane_does_not_go_on_from_what_was_trained_from_a_release_that_live_withdrew(
+    store: MemoryStore,
+    three: list[Release],
+    judged: Judged,
+    promoted: Callable[..., Release],
+    verdict_on: VerdictOn,
+    outcome_of: Callable[..., Outcome],
+) -> None:
+    """Its next candidate starts from where the lane branches off, is compared with that, and is promoted."""
+    for release in three:
+        lanes.settle(store, outcome_of(release.span, release_id=release.release_id))
+    parent = three[1]
+    for number in (7, 8):
+        parent = promoted(store, number, parent, "again", seed=7)
+        lanes.settle(store, outcome_of(day(number), release_id=parent.release_id, lane="again"))
+    rollback(store, LIVE, three[0].release_id, 3, WORSE)
+
+    def next_parent() -> str | None:
+        return lanes.parent_as_of(lanes.history(store, "again", day(9)), day(9), withdrawn(store, "again"))
+
+    assert next_parent() == three[0].release_id
+    child, _ = judged(store, 9, parent, seed=7)
+    with pytest.raises(WithheldError, match="withdrawn"):
+        move(store, child, over(store, verdict_on, child, parent), "again")
+    fresh = promoted(store, 9, three[0], "again", seed=7)
+    lanes.settle(store, outcome_of(day(9), release_id=fresh.release_id, lane="again"))
+    assert lanes.parent_as_of(lanes.history(store, "again", day(10)), day(10), withdrawn(store, "again")) == fresh.release_id
+    rollback(store, LIVE, three[1].release_id, 4, WORSE)
+    assert parent.release_id not in withdrawn(store, "again"), "its line stands again"
+
+
 OURS, THEIRS = (Signer(Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32)) for n in (1, 2))
 TRUST = Trust({OURS.key_id: OURS.key.public_key()}, required=True)
 SIGNED = Because(LATER, "ann", "signed", OURS, TRUST)

@@ -196,7 +196,8 @@ def _check_not_withheld(store: ObjectStore, lane: str, manifest: Manifest, line:
 
 def _check_compared(store: ObjectStore, lane: str, span: date, verdict: Verdict) -> None:
     pointer = champion(store, lane)
-    present = (pointer.release_id, pointer.manifest_sha256) if pointer else _inherited_champion(store, lane, span)
+    stands = pointer and pointer.release_id not in withdrawn(store, lane)
+    present = (pointer.release_id, pointer.manifest_sha256) if pointer and stands else _inherited_champion(store, lane, span)
     compared = (verdict.champion, verdict.champion_manifest_sha256)
     if present != compared:
         raise StaleError(
@@ -206,7 +207,7 @@ def _check_compared(store: ObjectStore, lane: str, span: date, verdict: Verdict)
 
 
 def _inherited_champion(store: ObjectStore, lane: str, span: date) -> tuple[str | None, str | None]:
-    """What stands for the champion in a lane that has promoted nothing yet: nobody, or where it branched off from `live`."""
+    """What stands for the champion in a lane without one, or whose line `live` withdrew: nobody, or where it branches off."""
     parent = parent_as_of(history(store, lane, span), span, withdrawn(store, lane)) if lane != LIVE else None
     return (parent, load_manifest(store, parent, published=True).content_digest()) if parent else (None, None)
 

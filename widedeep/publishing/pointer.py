@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from widedeep.artifacts import LIVE, ChampionPointer, sha256
 from widedeep.errors import IntegrityError
 from widedeep.publishing import layout
+from widedeep.publishing.releases import load_manifest
 from widedeep.publishing.store import Blob, ObjectStore
 
 
@@ -45,9 +46,18 @@ def moves(store: ObjectStore, lane: str) -> Iterator[ChampionPointer]:
 
 
 def withdrawn(store: ObjectStore, lane: str) -> frozenset[str]:
-    """The releases that are nobody's parent in a lane: those that were taken back in it, and in `live`."""
+    """The releases that are nobody's parent in a lane: taken back in it or in `live`, and its champions that descend from those.
+
+    In `live` a rollback names them all, since each champion descends from the one before.
+    """
     pointers = [champion(store, each) for each in dict.fromkeys((lane, LIVE))]
-    return frozenset(release for pointer in pointers if pointer for release in pointer.withdrawn)
+    gone = {release for pointer in pointers if pointer for release in pointer.withdrawn}
+    own = {move.release_id: move.span for move in moves(store, lane)} if gone and lane != LIVE else {}
+    for release in sorted(own, key=lambda release: own[release]):  # parents are of earlier spans
+        manifest = load_manifest(store, release, published=True) if store.get(layout.manifest(release)) else None
+        if manifest and manifest.lineage.parent in gone:
+            gone.add(release)
+    return frozenset(gone)
 
 
 def _before(store: ObjectStore, pointer: ChampionPointer) -> ChampionPointer:

@@ -1,15 +1,45 @@
-"""Which releases learnt which version of a span's rows: exactly those whose lineage names its digest."""
+"""Which releases learnt which version of a span: exactly those whose lineage names its digest; and what was trained from one."""
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
-from widedeep.artifacts import LIVE, Manifest, Part, Snapshot
+from widedeep.artifacts import LIVE, Lane, Manifest, Part, ReleaseId, Snapshot, Value
 from widedeep.errors import UsageError
-from widedeep.publishing import layout
+from widedeep.publishing import lanes, layout
 from widedeep.publishing.pointer import champion
 from widedeep.publishing.removal import known_lanes, standing
 from widedeep.publishing.snapshots import versions
 from widedeep.publishing.store import ObjectStore
+from widedeep.publishing.transfer import ahead
+
+READERS = 16
+"""Manifests that are read at once: each is a small object."""
+
+
+class Heir(Value):
+    """A published release that was trained from another, or from an heir of it. `lanes` settled its span with it."""
+
+    release_id: ReleaseId
+    span: date
+    lanes: tuple[Lane, ...]
+
+
+def heirs(store: ObjectStore, of: Collection[str]) -> tuple[Heir, ...]:
+    """The published releases that were trained from these or from their heirs, and are none of them; in span order."""
+    published = [release_id for key in store.keys(layout.RELEASES) if (release_id := layout.published(key))]
+    line, found = set(of), []
+    for manifest in sorted(_standing(store, published), key=lambda m: m.lineage.span):  # parents are of earlier spans
+        if manifest.lineage.parent in line and manifest.release_id not in line:
+            line.add(manifest.release_id)
+            found.append(manifest)
+    return tuple(Heir(release_id=m.release_id, span=m.lineage.span, lanes=_lanes_of(store, m)) for m in found)
+
+
+def _lanes_of(store: ObjectStore, manifest: Manifest) -> tuple[str, ...]:
+    settled = {lane: lanes.outcome(store, lane, manifest.lineage.span) for lane in known_lanes(store)}
+    return tuple(lane for lane, outcome in settled.items() if outcome and outcome.release_id == manifest.release_id)
 
 
 @dataclass(frozen=True)
@@ -53,8 +83,11 @@ def _asked(store: ObjectStore, span: date, version: int | None) -> list[Snapshot
 
 
 def _manifests(store: ObjectStore) -> list[Manifest]:
-    ids = dict.fromkeys(layout.part(key, 1) for key in store.keys(layout.RELEASES))
-    return [manifest for release_id in ids if (manifest := standing(store, release_id))]
+    return _standing(store, dict.fromkeys(layout.part(key, 1) for key in store.keys(layout.RELEASES)))
+
+
+def _standing(store: ObjectStore, release_ids: Iterable[str]) -> list[Manifest]:
+    return [found for found in ahead((partial(standing, store, each) for each in release_ids), READERS) if found]
 
 
 def _descendant(

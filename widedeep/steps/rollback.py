@@ -15,6 +15,7 @@ from widedeep.publishing.pointer import champion
 from widedeep.publishing.pointer import moves as read_moves
 from widedeep.publishing.renewals import seen_by
 from widedeep.publishing.snapshots import rows_stand
+from widedeep.steps.descent import Heir, heirs
 from widedeep.steps.judgement import rehearsed
 from widedeep.steps.workplace import Workplace
 
@@ -24,8 +25,9 @@ log = logging.getLogger(__name__)
 class RollbackPlan(Value):
     """What a rollback would do, decided on move `sequence` of the lane.
 
-    `withdrawn` are the champions that it would take back, with everything that was trained from them; `pending` the spans that
-    have to be learnt again, at most `at_once` of them by each candidate; `forgotten` those that never will be (rule `drop`).
+    `withdrawn` are the champions that it would take back, `heirs` all other releases that were trained from them, in whatever
+    lane; after a rollback of `live` none of them is a parent any more. `pending` are the spans that have to be learnt again, at
+    most `at_once` of them by each candidate; `forgotten` those that never will be (rule `drop`).
     """
 
     lane: str
@@ -36,15 +38,22 @@ class RollbackPlan(Value):
     pending: tuple[date, ...]
     at_once: int | None = None
     forgotten: tuple[date, ...] = ()
+    heirs: tuple[Heir, ...] = ()
 
     def told(self) -> str:
         few = self.at_once is not None and len(self.pending) > self.at_once
         again = f"to be learnt again{f', at most {self.at_once} by each candidate' if few else ''}: {_listed(self.pending)}"
         lost = f"; never learnt again, by the contract's rule 'drop': {_listed(self.forgotten)}" if self.forgotten else ""
+        trained = f"; trained from them: {', '.join(map(_named, self.heirs))}" if self.heirs else ""
         return (
             f"lane {self.lane}: from {self.champion} back to {self.to.release_id} of span {self.to.span}; "
-            f"withdrawn: {', '.join(self.withdrawn) or 'none'}; {again}{lost}"
+            f"withdrawn: {', '.join(self.withdrawn) or 'none'}{trained}; {again}{lost}"
         )
+
+
+def _named(heir: Heir) -> str:
+    where = f"lane {', '.join(heir.lanes)}" if heir.lanes else "settled by no lane"
+    return f"{heir.release_id} of span {heir.span} ({where})"
 
 
 def _listed(spans: Iterable[date]) -> str:
@@ -83,15 +92,17 @@ def plan_rollback(place: Workplace, lane: str, release_id: str | None = None) ->
     _check_rows(place, past, manifest)
     waiting = unlearnt((outcome for outcome in past if outcome.span > manifest.lineage.span), seen_by(place.store, manifest))
     spans, rule = tuple(sorted(snapshot.span for snapshot in waiting)), place.contract.pending
+    withdrawn = tuple(sorted(set(gone) - set(standing.withdrawn)))
     return RollbackPlan(
         lane=lane,
         sequence=standing.sequence,
         champion=standing.release_id,
         to=releases.as_candidate(manifest),
-        withdrawn=tuple(sorted(set(gone) - set(standing.withdrawn))),
+        withdrawn=withdrawn,
         pending=spans if rule.rule == "carry" else (),
         at_once=rule.max_spans,
         forgotten=spans if rule.rule == "drop" else (),
+        heirs=heirs(place.store, withdrawn),
     )
 
 
