@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from widedeep.artifacts import LIVE, Outcome
 from widedeep.errors import OrderError
 from widedeep.publishing import layout
-from widedeep.publishing.pointer import champion
+from widedeep.publishing.pointer import champion, withdrawn
 from widedeep.publishing.promotions import with_promotions
 from widedeep.publishing.renewals import load_renewals
 from widedeep.publishing.store import ObjectStore
@@ -78,6 +78,14 @@ def _live(store: ObjectStore, before: date) -> tuple[Outcome, ...]:
 def _read(store: ObjectStore, keys: Iterable[str]) -> tuple[Outcome, ...]:
     blobs = [(key, store.get(key)) for key in keys]
     return tuple(Outcome.from_bytes(blob.data, f"{store.url}/{key}") for key, blob in blobs if blob)
+
+
+def parent(store: ObjectStore, lane: str, history: Iterable[Outcome], span: date) -> str | None:
+    """What the lane's candidate of a span starts from and is compared with: its champion, if that is earlier and stands."""
+    pointer, gone = champion(store, lane), withdrawn(store, lane)
+    if pointer and pointer.span < span and pointer.release_id not in gone:
+        return pointer.release_id
+    return parent_as_of(history, span, gone)
 
 
 def parent_as_of(history: Iterable[Outcome], span: date, withdrawn: Collection[str] = ()) -> str | None:

@@ -16,7 +16,7 @@ from widedeep.artifacts import LIVE, Adoption, ChampionPointer, Manifest, Releas
 from widedeep.errors import OrderError, StaleError, UsageError, WithheldError
 from widedeep.publishing import layout
 from widedeep.publishing.keys import ANYBODY, Signer, Trust
-from widedeep.publishing.lanes import head, history, parent_as_of
+from widedeep.publishing.lanes import head, history, parent
 from widedeep.publishing.pointer import champion, moves, standing, withdrawn
 from widedeep.publishing.releases import check_bound, load_manifest
 from widedeep.publishing.signing import check_move
@@ -208,8 +208,8 @@ def _check_compared(store: ObjectStore, lane: str, span: date, verdict: Verdict)
 
 def _inherited_champion(store: ObjectStore, lane: str, span: date) -> tuple[str | None, str | None]:
     """What stands for the champion in a lane without one, or whose line `live` withdrew: nobody, or where it branches off."""
-    parent = parent_as_of(history(store, lane, span), span, withdrawn(store, lane)) if lane != LIVE else None
-    return (parent, load_manifest(store, parent, published=True).content_digest()) if parent else (None, None)
+    before = parent(store, lane, history(store, lane, span), span) if lane != LIVE else None
+    return (before, load_manifest(store, before, published=True).content_digest()) if before else (None, None)
 
 
 def _line(store: ObjectStore, manifest: Manifest, since: date = date.min) -> Iterator[str]:

@@ -15,7 +15,7 @@ from widedeep.artifacts import LIVE, Manifest, Outcome, Snapshot
 from widedeep.data.contract import Pending, Retention
 from widedeep.publishing import lanes, layout
 from widedeep.publishing.pending import awaited
-from widedeep.publishing.pointer import moves, withdrawn
+from widedeep.publishing.pointer import moves
 from widedeep.publishing.releases import load_manifest
 from widedeep.publishing.removal import Item, Kind, Plan, champions, known_lanes, payload_keys, restore, standing
 from widedeep.publishing.renewals import seen_by
@@ -126,7 +126,7 @@ def _waiting(store: ObjectStore, retention: Retention, now: datetime, pending: P
 
 def _awaited(store: ObjectStore, lane: str, past: tuple[Outcome, ...], pending: Pending, pool_spans: int) -> list[Snapshot]:
     """None where the parent was pruned: no candidate can follow from it."""
-    parent = lanes.parent_as_of(past, date.max, withdrawn(store, lane))
+    parent = lanes.parent(store, lane, past, date.max)
     if parent and parent not in champions(store) and standing(store, parent) is None:
         return []
     seen = seen_by(store, load_manifest(store, parent, published=True) if parent else None)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from widedeep.artifacts import Snapshot, Validation
 from widedeep.errors import IntegrityError
 from widedeep.publishing import lanes, layout, releases
-from widedeep.publishing.pointer import withdrawn
 from widedeep.publishing.renewals import seen_by
 from widedeep.steps.workplace import Workplace
 
@@ -38,7 +37,7 @@ def past_profiles(place: Workplace, lane: str, span: date) -> list["Profile"]:
 def _learnt(place: Workplace, lane: str, span: date) -> list[Snapshot]:
     """The versions of earlier spans whose training rows the parent as of the day, or an ancestor of it, has learnt."""
     history = lanes.history(place.store, lane, span)
-    parent = lanes.parent_as_of(history, span, withdrawn(place.store, lane))
+    parent = lanes.parent(place.store, lane, history, span)
     seen = seen_by(place.store, releases.load_manifest(place.store, parent, published=True) if parent else None)
     return [o.snapshot for o in history if o.snapshot and o.span < span and (o.span, o.snapshot.digest, "train") in seen]
 

@@ -17,7 +17,6 @@ from widedeep.errors import UsageError
 from widedeep.publishing import lanes, snapshots
 from widedeep.publishing.erasures import without_erased
 from widedeep.publishing.pending import NO_ROWS, Seen, valid
-from widedeep.publishing.pointer import withdrawn
 from widedeep.publishing.releases import load_manifest
 from widedeep.publishing.renewals import seen_by
 from widedeep.steps import arrival
@@ -112,7 +111,7 @@ def _offer(place: Workplace, past: list[Outcome], judged: Progress, snapshot: Sn
 
 def _seen(place: Workplace, lane: str) -> Seen:
     """What the lane's next candidate would not learn again."""
-    parent = lanes.parent_as_of(lanes.history(place.store, lane, date.max), date.max, withdrawn(place.store, lane))
+    parent = lanes.parent(place.store, lane, lanes.history(place.store, lane, date.max), date.max)
     return seen_by(place.store, load_manifest(place.store, parent, published=True) if parent else None)
 
 

@@ -13,7 +13,7 @@ from widedeep.publishing import lanes, releases, snapshots
 from widedeep.publishing.erasures import Erased, erasures, forgotten_in
 from widedeep.publishing.keys import load_trust
 from widedeep.publishing.pending import Plan, plan
-from widedeep.publishing.pointer import champion, withdrawn
+from widedeep.publishing.pointer import champion
 from widedeep.publishing.renewals import renewals_told, seen_by
 from widedeep.publishing.signing import check_signature
 from widedeep.publishing.transfer import file_ref, full_disk_told
@@ -91,7 +91,7 @@ def parent_manifest(place: Workplace, progress: Progress, outcomes: tuple[Outcom
     Raises:
         SignatureError: no accepted key signed it although that is required, or a signature does not fit.
     """
-    parent = lanes.parent_as_of(outcomes, progress.span, withdrawn(place.store, progress.lane))
+    parent = lanes.parent(place.store, progress.lane, outcomes, progress.span)
     manifest = releases.load_manifest(place.store, parent, published=True) if parent else None
     if manifest:
         check_signature(place.store, manifest, load_trust(place.settings))
