@@ -5,7 +5,7 @@ Each writes its file into `benchmarks/results/`.
 
 import sys
 
-from benchmarks import big_span, delta, local_stack, parse_dags, quantile_refit, relevance, sample_chain, transfer
+from benchmarks import big_span, delta, local_stack, parse_dags, quantile_refit, relevance, rollback, sample_chain, transfer
 from benchmarks.engine import __main__ as engine
 from benchmarks.gate import __main__ as gate
 from benchmarks.quality import movielens, simulated
@@ -18,6 +18,7 @@ PARTS = {
     "quantile-refit": quantile_refit.main,
     "transfer": lambda: transfer.main([]),
     "engine": lambda: engine.main([]),
+    "rollback": lambda: rollback.main([]),
     "delta": lambda: delta.main([]),
     "serving": lambda: serving.main([]),
     "gate": lambda: gate.main([]),
