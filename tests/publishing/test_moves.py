@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from widedeep.artifacts import LIVE, Candidate, ChampionPointer, Outcome, Release, Verdict, sha256
+from widedeep.artifacts import LIVE, Candidate, ChampionPointer, FileRef, Outcome, Release, Snapshot, Verdict, sha256
 from widedeep.errors import IntegrityError, OrderError, SignatureError, StaleError, UsageError, WithheldError
 from widedeep.publishing import lanes, layout
 from widedeep.publishing.keys import Signer, Trust
@@ -469,6 +469,25 @@ def test_a_lane_that_has_gone_past_live_is_not_adopted(
     lanes.settle(store, outcome_of(day(9), release_id=ahead.release_id, lane="again"))
     with pytest.raises(OrderError, match="after live's"):
         adopt(store, "again", over(store, verdict_on, ahead, three[2]), BETTER)
+
+
+def test_live_goes_on_from_what_it_adopted_whatever_is_promoted_in_that_lane_later(
+    store: MemoryStore, three: list[Release], judged: Judged, promoted: Callable[..., Release], verdict_on: VerdictOn,
+    outcome_of: Callable[..., Outcome],
+) -> None:  # fmt: skip
+    """A slow run of a day that counted as rejected: live would be compared with its champion, and start from another."""
+    for release in three:
+        lanes.settle(store, outcome_of(release.span, release_id=release.release_id))
+    adopted = promoted(store, 6, three[0], "again", seed=7)
+    lanes.settle(store, outcome_of(day(6), release_id=adopted.release_id, lane="again"))
+    slow, verdict = judged(store, 7, adopted, seed=7)
+    lanes.settle(store, outcome_of(day(7), "rejected", release_id=slow.release_id, lane="again"))
+    adopt(store, "again", over(store, verdict_on, adopted, three[2]), BETTER)
+    file = FileRef(name="rows", size_bytes=1, sha256="0" * 64)
+    store.create(layout.version(day(7), 1), Snapshot(span=day(7), version=1, digest="0" * 64, rows=1, file=file).to_bytes())
+    move(store, slow, verdict, "again")
+    assert lanes.parent(store, "again", lanes.history(store, "again", day(8)), day(8)) == slow.release_id
+    assert lanes.parent(store, LIVE, lanes.history(store, LIVE, day(8)), day(8)) == adopted.release_id
 
 
 def test_a_lane_does_not_go_on_from_what_was_trained_from_a_release_that_live_withdrew(

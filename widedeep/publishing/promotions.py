@@ -20,7 +20,7 @@ def with_promotions(store: ObjectStore, lane: str, settled: Iterable[Outcome]) -
     pointer = champion(store, lane) if found else None
     if pointer is None:
         return found
-    kept = [Outcome.from_bytes(blob.data, key) for key in store.keys(layout.promotions(lane)) if (blob := store.get(key))]
+    kept = [outcome for key in store.keys(layout.promotions(lane)) if (outcome := _read(store, key))]
     promoted: dict[date, Outcome] = {o.span: o for o in sorted(kept, key=lambda o: o.settled_at)}
     own = next((outcome for outcome in found if outcome.span == pointer.span), None)
     if own and (told := _unlike(store, pointer, own)):
@@ -30,9 +30,8 @@ def with_promotions(store: ObjectStore, lane: str, settled: Iterable[Outcome]) -
 
 def keep_promotion(store: ObjectStore, pointer: ChampionPointer) -> None:
     """Keep that the champion was promoted, before the pointer leaves it, if its span was settled otherwise."""
-    blob = store.get(layout.outcome(pointer.lane, pointer.span))
-    told = _unlike(store, pointer, Outcome.from_bytes(blob.data)) if blob else None
-    if told:
+    settled = _read(store, layout.outcome(pointer.lane, pointer.span))
+    if settled and (told := _unlike(store, pointer, settled)):
         store.create(layout.promotion(pointer.lane, pointer.span, pointer.release_id), told.to_bytes())
 
 
@@ -64,3 +63,8 @@ def _unlike(store: ObjectStore, pointer: ChampionPointer, settled: Outcome) -> O
     told = promotion(store, pointer)
     before = f"{settled.settled_by} had settled the span as {settled.result}"
     return told.model_copy(update={"reasons": (*told.reasons, before)}) if told else None
+
+
+def _read(store: ObjectStore, key: str) -> Outcome | None:
+    blob = store.get(key)
+    return Outcome.from_bytes(blob.data, f"{store.url}/{key}") if blob else None
