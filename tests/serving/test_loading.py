@@ -1,19 +1,23 @@
 """What comes into a process that serves: published, of the promised digest, and signed where that is required."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from widedeep.artifacts import Manifest
+from widedeep.artifacts import LIVE, Manifest
 from widedeep.config import Settings
 from widedeep.data.contract import load_contract
 from widedeep.errors import IntegrityError, SignatureError
-from widedeep.publishing import layout, releases
+from widedeep.publishing import layout, moves, releases
 from widedeep.publishing.keys import Signer, Trust, load_trust
 from widedeep.publishing.memory import MemoryStore
-from widedeep.serving.loading import load_to_serve
+from widedeep.publishing.pointer import standing
+from widedeep.publishing.signing import sign, sign_move
+from widedeep.publishing.store import Blob
+from widedeep.serving.loading import champion_to_serve, load_to_serve
 from widedeep.serving.rehearsal import rehearse
 from widedeep.steps.workplace import open_workplace
 
@@ -68,6 +72,41 @@ def test_a_candidate_is_rehearsed_unsigned_but_a_published_release_by_a_servers_
         rehearse(store, contract, *named, tmp_path, STRANGERS)
     del store.objects[layout.manifest(manifest.release_id)]
     assert rehearse(store, contract, *named, tmp_path, STRANGERS).failures == ()
+
+
+def test_who_has_followed_nothing_yet_does_not_follow_an_old_pointer_however_well_it_is_signed(
+    store: MemoryStore, manifest: Manifest
+) -> None:
+    sign(store, manifest, STRANGER)
+    pointer, blob = standing(store, LIVE)
+    sign_move(store, pointer, blob.data, STRANGER)
+    because = moves.Because(datetime(2026, 4, 1, tzinfo=UTC), "ann", "so", STRANGER, STRANGERS)
+    moves.freeze(store, LIVE, because)
+    latest = moves.thaw(store, LIVE, because)
+    assert champion_to_serve(store, STRANGERS, LIVE) == (latest, manifest)
+    store.objects[layout.champion(LIVE)] = blob.data
+    with pytest.raises(IntegrityError, match=r"got move 2, wanted one after .*moves/000003\.json.* by hand"):
+        champion_to_serve(store, STRANGERS, LIVE)
+
+
+def test_a_pointer_that_moves_on_while_it_is_read_is_followed(
+    store: MemoryStore, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read stood there then; the next look finds the later one."""
+    because = moves.Because(datetime(2026, 4, 1, tzinfo=UTC), "ann", "so")
+    read = store.get
+
+    def moved_on(key: str) -> Blob | None:
+        if key == layout.move(LIVE, 3):
+            monkeypatch.setattr(store, "get", read)
+            moves.freeze(store, LIVE, because)
+            moves.thaw(store, LIVE, because)
+        return read(key)
+
+    before = standing(store, LIVE)[0]
+    monkeypatch.setattr(store, "get", moved_on)
+    assert champion_to_serve(store, NOBODYS, LIVE) == (before, manifest)
+    assert champion_to_serve(store, NOBODYS, LIVE)[0].sequence == 4
 
 
 def test_the_dry_runs_process_gets_no_key_to_sign_with(s3_endpoint: str, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def swap_pointer(
     data = pointer.to_bytes()
     if found:
         check_move(store, found[0], found[1].data, trust)
-    _check_newest(store, pointer.lane, found)
+    check_newest(store, pointer.lane, found)
     if found:
         _keep(store, layout.move(pointer.lane, found[0].sequence), found[1].data)
     if signer:
@@ -72,8 +72,11 @@ def _swap(store: ObjectStore, pointer: ChampionPointer, data: bytes, expected_et
     return pointer
 
 
-def _check_newest(store: ObjectStore, lane: str, found: tuple[ChampionPointer, Blob] | None) -> None:
-    """Raise IntegrityError if the next move is kept already, so was replaced, and this stands there all the same."""
+def check_newest(store: ObjectStore, lane: str, found: tuple[ChampionPointer, Blob] | None) -> None:
+    """Raise IntegrityError if the next move is kept already, so was replaced, and this stands there all the same.
+
+    Who reads a pointer while it moves on has read one that was right; so has who reads it right before that.
+    """
     passed = layout.move(lane, found[0].sequence + 1 if found else 1)
     if store.get(passed):
         standing = store.get(layout.champion(lane))

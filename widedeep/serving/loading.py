@@ -8,6 +8,7 @@ from widedeep.publishing.pointer import standing
 from widedeep.publishing.releases import load_manifest
 from widedeep.publishing.signing import check_move, check_signature
 from widedeep.publishing.store import ObjectStore
+from widedeep.publishing.swap import check_newest
 
 
 def champion_to_serve(
@@ -15,9 +16,11 @@ def champion_to_serve(
 ) -> tuple[ChampionPointer, Manifest]:
     """The lane's latest move and the release that it leads to. Who has `followed` a move goes on to later ones only.
 
+    Who has followed none yet still sees by the moves that are kept whether later ones were made.
+
     Raises:
         OrderError: nothing was promoted yet.
-        IntegrityError: the pointer lies before what was followed. Nothing was loaded.
+        IntegrityError: the pointer lies before what was followed, or before what is kept. Nothing was loaded.
         SignatureError: no accepted key signed the move although that is required, or a signature does not fit.
         All that `load_to_serve` raises.
     """
@@ -33,6 +36,7 @@ def champion_to_serve(
             "pointer back by hand: restore the latest one from a copy, then use `widedeep rollback`. If all of the store was "
             "restored, start this process again."
         )
+    check_newest(store, lane, found)
     return pointer, load_to_serve(store, trust, pointer.release_id, pointer.manifest_sha256)
 
 
@@ -49,7 +53,7 @@ def load_to_serve(store: ObjectStore, trust: Trust, release_id: str, manifest_sh
 
 
 def load_to_rehearse(store: ObjectStore, trust: Trust, release_id: str, manifest_sha256: Digest) -> Manifest:
-    """The manifest of a candidate. Nobody signs one before the gate has judged it; once it is published, a server's rules hold.
+    """The manifest of a candidate, which whoever asks has checked; once it is published, a server's rules hold.
 
     Raises: as `load_to_serve`.
     """
