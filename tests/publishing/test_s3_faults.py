@@ -1,12 +1,14 @@
 """What `S3Store` says when the server refuses, is away, or loses an answer."""
 
 import socket
+import traceback
 import uuid
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from xml.sax.saxutils import escape
 
 import pytest
 from botocore.awsrequest import AWSPreparedRequest
@@ -192,6 +194,53 @@ class WebPage(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Repeats the request, as servers do that help to find a signature's fault."""
+
+    def _refuse(self) -> None:
+        said = escape(f"{self.path} {self.headers}")
+        body = f"<Error><Code>SignatureDoesNotMatch</Code><Message>{said}</Message></Error>".encode()
+        self.send_response(403)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(b"" if self.command == "HEAD" else body)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _refuse
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.usefixtures("s3_endpoint")
+def test_no_traceback_holds_what_a_server_repeats_of_the_signed_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow prints a task's error with all that led to it."""
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "hush-session-token")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        endpoint = f"http://127.0.0.1:{server.server_port}"
+        assert b"hush-session-token" in URLLib3Session().send(signed_request(endpoint)).content
+        for error in answers_to_every_call(S3Store("s3://widedeep", endpoint), tmp_path):
+            told = "".join(traceback.format_exception(error))
+            assert "hush" not in told
+            assert "AWS4-HMAC" not in told
+        server.shutdown()
+
+
+def signed_request(endpoint: str) -> AWSPreparedRequest:
+    """As boto3 sends it."""
+    sent: list[AWSPreparedRequest] = []
+
+    def note(request: AWSPreparedRequest, **_: Any) -> None:
+        sent.append(request)
+        raise ReadTimeoutError(endpoint_url=request.url)
+
+    store = S3Store("s3://widedeep", endpoint)
+    store._client.meta.events.register("before-send.s3", note)
+    with pytest.raises(StoreUnavailableError):
+        store.get("key")
+    return sent[0]
 
 
 @pytest.mark.usefixtures("s3_endpoint")

@@ -1,4 +1,8 @@
-"""What boto3 raises, told as the library's own errors. Of a server's answer only status and code are repeated, never its text."""
+"""What boto3 raises, told as the library's own errors. Of a server's answer only status and code are repeated, never its text.
+
+Nor do they lead back to what boto3 raised: a traceback would print it, and some servers repeat the signed request in it, session
+token and all.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,17 +77,17 @@ def explained(where: str, bucket: str, what: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        raise _refused(where, bucket, what, error) from error
+        raise _refused(where, bucket, what, error) from None
     except CREDENTIALS as error:
         raise StoreAccessError(
             f"{where}: {what}: got no credentials ({type(error).__name__}), wanted an access key and its secret. "
             "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; `make shell` sets those of the local store."
-        ) from error
+        ) from None
     except NO_ANSWER as error:
         raise StoreUnavailableError(
             f"{where}: {what}: got no usable answer ({type(error).__name__}). "
             "Start the store (`make local-airflow` starts the local one) or mend WIDEDEEP_S3_ENDPOINT, then run again."
-        ) from error
+        ) from None
 
 
 def code(error: ClientError) -> str:
