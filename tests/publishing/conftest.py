@@ -93,7 +93,7 @@ def outcome_of() -> Callable[..., Outcome]:
 class Fault:
     """What happens on a connection once `after_bytes` have passed in one direction (`up`: to the server)."""
 
-    how: Literal["cut", "reset", "delay"]
+    how: Literal["cut", "reset", "delay", "flip"]
     direction: Literal["up", "down"]
     after_bytes: int
     connections: int = 1_000_000
@@ -101,7 +101,7 @@ class Fault:
 
 
 class TcpProxy:
-    """A line to the server that delays, cuts or resets connections as it is told, and can speak TLS to clients."""
+    """A line to the server that delays, cuts or resets connections or flips a bit as it is told, and can speak TLS to clients."""
 
     def __init__(self, upstream_port: int, tls: ssl.SSLContext | None = None) -> None:
         self._upstream = ("127.0.0.1", upstream_port)
@@ -139,25 +139,36 @@ class TcpProxy:
             while data := source.recv(1 << 16):
                 fault = self.fault
                 if fault and direction == fault.direction and passed + len(data) > fault.after_bytes:
-                    if fault.how != "delay":
+                    if fault.how in {"cut", "reset"}:
                         sink.sendall(data[: max(0, fault.after_bytes - passed)])
                         self._break(source, sink, fault)
                         return
-                    time.sleep(0.02)
+                    if fault.how == "flip" and passed <= fault.after_bytes:
+                        self._suffer(fault)
+                        data = flipped(data, fault.after_bytes - passed)
+                    elif fault.how == "delay":
+                        time.sleep(0.02)
                 sink.sendall(data)
                 passed += len(data)
             sink.shutdown(socket.SHUT_WR)
 
-    def _break(self, source: socket.socket, sink: socket.socket, fault: Fault) -> None:
+    def _suffer(self, fault: Fault) -> None:
         self.suffered += 1
         if self.suffered >= fault.connections:
             self.fault = None
+
+    def _break(self, source: socket.socket, sink: socket.socket, fault: Fault) -> None:
+        self._suffer(fault)
         for end in (source, sink):
             if fault.how == "reset":
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             with suppress(OSError):  # wakes the other direction, which would keep the connection open
                 end.shutdown(socket.SHUT_RD if fault.how == "reset" else socket.SHUT_RDWR)
             end.close()
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Slow, cut and reset connections: the right result or a StoreUnavailableError, never a wrong answer or half a file."""
+"""Slow, cut, reset and damaging connections: the right result or a StoreUnavailableError, never a wrong answer or half a file."""
 
 import os
 import traceback
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from widedeep.artifacts import FileRef, sha256
-from widedeep.errors import StoreUnavailableError, WidedeepError
+from widedeep.errors import IntegrityError, StoreUnavailableError, WidedeepError
 from widedeep.publishing.s3 import S3Store, parts
 from widedeep.publishing.s3.connection import S3Options
 
@@ -138,6 +138,21 @@ def test_whatever_the_line_does_the_answer_is_right_or_unknown(
         answered.append((done, bool(line.suffered), told["connections"]))
     assert (False, True, 1_000_000) in answered, "no fault was felt"
     assert (True, True, 1) in answered, "no retry mended what happened once"
+
+
+@pytest.mark.parametrize("call", [name for name in CALLS if name not in {"list", "delete"}])
+def test_a_bit_that_flips_on_its_way_is_noticed(
+    call: str, proxy: Any, fault: Any, s3_store: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where this machine's settings leave checksums of answers to those who ask for them."""
+    monkeypatch.setenv("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required")
+    line = proxy()
+    line.fault = fault("flip", "down" if "get" in call or "download" in call else "up", 70_000, 1)
+    try:
+        CALLS[call](S3Store(s3_store.url, line.endpoint), s3_store, "key", tmp_path)
+    except IntegrityError:
+        assert call == "download of a large file"  # whose parts are of one object, and are verified as one
+    assert line.suffered
 
 
 @pytest.mark.parametrize("call", ["get", "list"])

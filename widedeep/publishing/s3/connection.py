@@ -48,8 +48,9 @@ def connect(endpoint: str | None, options: S3Options) -> "S3Client":
     logging.getLogger("botocore.credentials").setLevel(logging.WARNING)  # it tells at each start where it found them
     config = Config(
         connect_timeout=5,
-        read_timeout=READ_TIMEOUT_S,
         retries={"mode": "standard", "total_max_attempts": TRIES},
+        read_timeout=READ_TIMEOUT_S,
+        response_checksum_validation="when_supported",  # also where AWS_RESPONSE_CHECKSUM_VALIDATION says otherwise
         s3={"addressing_style": options.addressing or ("path" if endpoint else "auto")},
     )
     session = boto3.session.Session(botocore_session=_session(options), region_name=options.region)
