@@ -27,6 +27,7 @@ VALUES |= {
     "report_sha256": DIGEST,
     "findings": layout.validation(SNAPSHOT, DIGEST),
     "verdict": "evidence/r-0123456789abcdef/verdict-0123456789abcdef.json",
+    "key": "evidence/r-0123456789abcdef/verdict-0123456789abcdef.json",
     "token": "t",
 }
 VALUES |= {"delivered": DIGEST, "release_id": "r-0123456789abcdef", "file": FILE, "name": "verdict", "lane": "live"}
@@ -42,6 +43,7 @@ READERS = {
     "addition_span",
     "is_findings",
     "is_report",
+    "is_signature",
     "begins_report",
     "erasure_of",
     "coming_move",

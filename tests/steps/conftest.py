@@ -11,19 +11,25 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from widedeep.artifacts import Progress
-from widedeep.config import load_settings
+from widedeep.artifacts import LIVE, Progress
+from widedeep.config import Settings, load_settings
 from widedeep.data.contract import load_contract
 from widedeep.publishing import layout
-from widedeep.publishing.keys import Trust
+from widedeep.publishing.keys import Signer, Trust
 from widedeep.publishing.memory import MemoryStore
+from widedeep.publishing.pointer import standing
+from widedeep.publishing.releases import load_manifest
 from widedeep.publishing.s3 import S3Store
+from widedeep.publishing.signing import sign, sign_move
 from widedeep.serving.rehearsal import rehearse
 from widedeep.steps import Workplace, bootstrap, judgement
 
 CONTRACTS = Path(__file__).parents[1] / "contracts"
 FIRST = date(2026, 3, 2)
+SIGNER = Signer(Ed25519PrivateKey.from_private_bytes(bytes(32)))
 
 
 def _shop():
@@ -129,3 +135,17 @@ def quick(chain, history, monkeypatch) -> Chain:
     monkeypatch.setattr(judgement, "_rehearse", rehearsed)
     chain.place = replace(chain.place, store=store)
     return chain
+
+
+@pytest.fixture
+def signed(quick, tmp_path) -> Chain:
+    """The same where signatures are required, and are there."""
+    pointer, blob = standing(quick.place.store, LIVE)
+    sign(quick.place.store, load_manifest(quick.place.store, pointer.release_id, published=True), SIGNER)
+    sign_move(quick.place.store, pointer, blob.data, SIGNER)
+    accepted = tmp_path / "accepted.pub"
+    accepted.write_bytes(SIGNER.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    pem = SIGNER.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    required = {"signing_key": pem, "verify_keys": accepted, "require_signature": True}
+    quick.place = replace(quick.place, settings=Settings(**{**quick.place.settings.model_dump(), **required}))
+    return quick

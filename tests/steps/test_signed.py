@@ -15,7 +15,7 @@ from widedeep.publishing import lanes, layout, releases
 from widedeep.publishing.keys import Signer, Trust
 from widedeep.publishing.memory import MemoryStore
 from widedeep.publishing.pointer import champion, standing
-from widedeep.publishing.signing import check_move, check_signature, sign_move
+from widedeep.publishing.signing import check_move, check_signature, sign_move, sign_step
 from widedeep.steps import Workplace
 from widedeep.steps.records import Record
 from widedeep.steps.release import publish
@@ -91,7 +91,8 @@ def test_where_signatures_are_required_nothing_is_promoted_over_a_champion_that_
     (tmp_path / "ours.pub").write_bytes(SIGNER.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     ours = with_settings(place, signing_key=PEM, require_signature=True, verify_keys=tmp_path / "ours.pub")
     before, blob = standing(place.store, LIVE)
-    with pytest.raises(SignatureError, match="got no signature by an accepted key"):
+    sign_step(place.store, progress.verdict, place.store.objects[progress.verdict], SIGNER)
+    with pytest.raises(SignatureError, match=r"champion\.json: got no signature by an accepted key"):
         publish(ours, progress)
     assert champion(place.store, LIVE) == before
     sign_move(place.store, before, blob.data, SIGNER)

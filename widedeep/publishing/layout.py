@@ -152,11 +152,22 @@ def coming_move(key: str) -> tuple[str, int]:
 
 def signature(release_id: str, manifest_sha256: Digest, key_id: Digest) -> str:
     """A key's signature over a manifest; those of other bytes or other keys don't stand in its way."""
-    return f"{signatures(release_id)}{manifest_sha256[:DIGEST_CHARS]}-{key_id[:DIGEST_CHARS]}.json"
+    return f"{signatures(release_id, manifest_sha256)}-{key_id[:DIGEST_CHARS]}.json"
 
 
-def signatures(release_id: str) -> str:
-    return f"{release(release_id)}signatures/"
+def signatures(release_id: str, manifest_sha256: Digest = "") -> str:
+    """The folder of a release's signatures, or how those over one manifest begin."""
+    return f"{release(release_id)}signatures/{manifest_sha256[:DIGEST_CHARS]}"
+
+
+def step_signature(key: str, sha256: Digest, key_id: Digest) -> str:
+    """A key's signature over what a step stores under `key`; those of other bytes or other keys don't stand in its way."""
+    name = f"{PurePosixPath(key).stem}-{sha256[:DIGEST_CHARS]}-{key_id[:DIGEST_CHARS]}"
+    return beside(key, f"signatures/{name}.json")
+
+
+def is_signature(key: str) -> bool:
+    return PurePosixPath(key).parent.name == "signatures"
 
 
 def published(key: str) -> str | None:

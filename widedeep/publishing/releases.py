@@ -2,7 +2,9 @@
 
 - Readers take `manifest.json` for completeness, and its bytes are those that the gate judged as `candidate.json`.
 - A release id covers its inputs (`Lineage`). If it exists with other bytes, the first stands, and the difference is reported.
-- The signature, if the publisher has a key, stands there before the published manifest does.
+- A signature, if the writer has a key, stands there before what it signs: candidate, published manifest, report or verdict.
+- Where signatures are required, no candidate, report or verdict is taken up without one: whoever can write to the store can
+  reckon where the next one is looked for.
 - Evidence stands beside a release under the name of what it judged; what stands is never replaced, and replays reuse it.
 """
 
@@ -15,8 +17,8 @@ from widedeep.artifacts import Candidate, Digest, FileRef, Lineage, Manifest, Pa
 from widedeep.errors import IntegrityError, UsageError
 from widedeep.publishing import layout
 from widedeep.publishing.formats import read_manifest
-from widedeep.publishing.keys import Signer
-from widedeep.publishing.signing import sign
+from widedeep.publishing.keys import ANYBODY, Signer, Trust
+from widedeep.publishing.signing import check_candidate, check_step, sign, sign_step
 from widedeep.publishing.store import ObjectStore
 from widedeep.publishing.transfer import file_ref
 
@@ -27,11 +29,21 @@ V = TypeVar("V", bound=Value)
 DECISION = "decision-"
 
 
-def stage(store: ObjectStore, folder: Path, lineage: Lineage, inherited: tuple[Part, ...]) -> Candidate:
+def stage(
+    store: ObjectStore,
+    folder: Path,
+    lineage: Lineage,
+    inherited: tuple[Part, ...],
+    signer: Signer | None = None,
+    trust: Trust = ANYBODY,
+) -> Candidate:
     """Upload everything in a folder as the payload of the candidate that follows from `lineage`.
 
     If it is staged already, that one is returned; files that differ from it are reported in the log. Files of it that are gone,
     as of old orphans that were pruned before the manifest named them, are uploaded again.
+
+    Raises:
+        SignatureError: one is staged that no accepted key signed although that is required, or its signature does not fit.
     """
     release_id = lineage.release_id()
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -40,8 +52,8 @@ def stage(store: ObjectStore, folder: Path, lineage: Lineage, inherited: tuple[P
     if store.get(layout.candidate(release_id)) is None:
         for file, path in zip(files, paths, strict=True):
             store.upload(layout.release_file(release_id, file), path)
-        store.create(layout.candidate(release_id), manifest.to_bytes())
-    standing = load_manifest(store, release_id, published=False)
+        _create_signed(store, layout.candidate(release_id), manifest.to_bytes(), signer)
+    standing = load_candidate(store, release_id, trust)
     _upload_again(store, folder, standing, manifest)
     _report_differences(standing, manifest)
     return as_candidate(standing)
@@ -55,10 +67,31 @@ def _upload_again(store: ObjectStore, folder: Path, standing: Manifest, ours: Ma
             store.upload(key, folder / file.name)
 
 
-def find_candidate(store: ObjectStore, release_id: str) -> Candidate | None:
-    """The staged candidate with this id, if there is one."""
+def _create_signed(store: ObjectStore, key: str, data: bytes, signer: Signer | None) -> None:
+    if signer:
+        sign_step(store, key, data, signer)
+    store.create(key, data)
+
+
+def find_candidate(store: ObjectStore, release_id: str, trust: Trust = ANYBODY) -> Candidate | None:
+    """The staged candidate with this id, if there is one.
+
+    Raises: as `load_candidate`.
+    """
     known = store.get(layout.candidate(release_id))
-    return as_candidate(load_manifest(store, release_id, published=False)) if known else None
+    return as_candidate(load_candidate(store, release_id, trust)) if known else None
+
+
+def load_candidate(store: ObjectStore, release_id: str, trust: Trust) -> Manifest:
+    """The manifest that is staged under this id.
+
+    Raises:
+        SignatureError: no accepted key signed it although that is required, or a signature does not fit.
+        IntegrityError, FormatError: as `load_manifest`.
+    """
+    manifest = load_manifest(store, release_id, published=False)
+    check_candidate(store, manifest, trust)
+    return manifest
 
 
 def load_manifest(store: ObjectStore, release_id: str, *, published: bool, expected_sha256: Digest | None = None) -> Manifest:
@@ -146,22 +179,37 @@ def releases(store: ObjectStore) -> tuple[Release, ...]:
     return tuple(sorted(found, key=lambda r: (r.span, r.release_id)))
 
 
-def save_evidence(store: ObjectStore, release_id: str, name: str, value: Value) -> str:
+def save_evidence(store: ObjectStore, release_id: str, name: str, value: Value, signer: Signer | None = None) -> str:
     """Store a report or a decision, unless one of this name stands already. Returns its key."""
     key = layout.evidence(release_id, name)
-    store.create(key, value.to_bytes())
+    _create_signed(store, key, value.to_bytes(), signer)
     return key
 
 
-def load_evidence(store: ObjectStore, release_id: str, name: str, kind: type[V]) -> V | None:
+def signed_name(name: str, signer: Signer | None) -> str:
+    """The name of evidence that is found again by it: each key's own, so that what was made before there was one is made anew."""
+    return f"{name}-{signer.key_id[: layout.DIGEST_CHARS]}" if signer else name
+
+
+def load_evidence(store: ObjectStore, release_id: str, name: str, kind: type[V], trust: Trust = ANYBODY) -> V | None:
+    """A report or a decision, if it stands there.
+
+    Raises:
+        SignatureError: no accepted key signed it although that is required, or a signature does not fit.
+        IntegrityError: it can't be read.
+    """
     key = layout.evidence(release_id, name)
     blob = store.get(key)
-    return kind.from_bytes(blob.data, f"{store.url}/{key}") if blob else None
+    if blob is None:
+        return None
+    check_step(store, key, blob.data, trust)
+    return kind.from_bytes(blob.data, f"{store.url}/{key}")
 
 
 def evidence_of(store: ObjectStore, release_id: str) -> dict[str, bytes]:
-    """All evidence on a release as it stands there, by name; pages for a browser are named by the reports that they show."""
-    keys = [key for key in store.keys(layout.evidences(release_id)) if not layout.is_report(key)]
+    """All evidence on a release as it stands there, by name, without signatures and pages for a browser."""
+    found = store.keys(layout.evidences(release_id))
+    keys = [key for key in found if not layout.is_report(key) and not layout.is_signature(key)]
     blobs = {layout.evidence_name(key): store.get(key) for key in keys}
     return {name: blob.data for name, blob in blobs.items() if blob}
 

@@ -8,13 +8,13 @@ from widedeep.artifacts import Candidate, DryRunReport, Manifest, Outcome, Part,
 from widedeep.data.contract import Contract, Pending
 from widedeep.evaluation.report.values import Report
 from widedeep.publishing import lanes, layout, releases
-from widedeep.publishing.keys import load_trust
+from widedeep.publishing.keys import load_signer, load_trust
 from widedeep.publishing.pointer import withdrawn
 from widedeep.publishing.renewals import seen_by
 from widedeep.publishing.signing import check_signature
 from widedeep.steps.reporting import bare_report, holdout_of, save_report, scores_of, sliced, work_of
 from widedeep.steps.retraining import parent_manifest, part_rows, plan_after
-from widedeep.steps.workplace import Workplace, stored, wanted
+from widedeep.steps.workplace import Workplace, stored_evidence, wanted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,23 +58,25 @@ def gate(place: Workplace, progress: Progress) -> Progress:
 
 def gate_after(place: Workplace, progress: Progress, outcomes: tuple[Outcome, ...], rule: Pending) -> Progress:
     """The decision is stored under the digests of what it judged, and reused by replays (sixth law)."""
+    signer, trust = load_signer(place.settings), load_trust(place.settings)
     case = _case(place, progress, outcomes, rule)
-    release_id, name = case.candidate.release_id, f"verdict-{case.digest(place.contract)[:16]}"
-    if releases.load_evidence(place.store, release_id, name, Verdict) is None:
+    release_id, name = case.candidate.release_id, releases.signed_name(f"verdict-{case.digest(place.contract)[:16]}", signer)
+    if releases.load_evidence(place.store, release_id, name, Verdict, trust) is None:
         verdict, report = _judge(place, case)
         page = save_report(place, report.model_copy(update={"verdict": verdict}), name)
-        releases.save_evidence(place.store, release_id, name, verdict)
+        releases.save_evidence(place.store, release_id, name, verdict, signer)
         log.info("%s: report %s/%s", progress.span, place.store.url, page)
     # Read back, since the first verdict stands if two runs judge at once.
     key = layout.evidence(release_id, name)
-    verdict = Verdict.from_bytes(stored(place.store, key))
+    verdict = stored_evidence(place, key, Verdict)
     log.info("%s: %s: %s", progress.span, verdict.decision, "; ".join(verdict.reasons))
     return progress.model_copy(update={"verdict": key, "decision": verdict.decision})
 
 
 def _case(place: Workplace, progress: Progress, outcomes: tuple[Outcome, ...], rule: Pending) -> Case:
     candidate = wanted(progress.candidate, "candidate", "train")
-    manifest = releases.load_manifest(place.store, candidate.release_id, published=False)
+    judged = candidate.manifest_sha256
+    manifest = releases.load_manifest(place.store, candidate.release_id, published=False, expected_sha256=judged)
     champion = parent_manifest(place, progress, outcomes)
     pool = plan_after(place, progress, outcomes, rule, champion).pooled
     # The pool may have grown since the candidate was trained: by the contract of then it learnt what is pooled now.
@@ -82,7 +84,7 @@ def _case(place: Workplace, progress: Progress, outcomes: tuple[Outcome, ...], r
     return Case(
         candidate=candidate,
         manifest=manifest,
-        rehearsal=DryRunReport.from_bytes(stored(place.store, wanted(progress.dry_run, "dry run", "dry_run"))),
+        rehearsal=stored_evidence(place, wanted(progress.dry_run, "dry run", "dry_run"), DryRunReport),
         champion=champion,
         anchor=anchor_manifest(place, progress, outcomes, champion),
         holdout=tuple(

@@ -9,6 +9,7 @@ import sys
 from widedeep.artifacts import Candidate, DryRunReport, Progress, canonical_json, sha256
 from widedeep.errors import PermanentError, UnknownOutcomeError
 from widedeep.publishing import releases
+from widedeep.publishing.keys import load_signer, load_trust
 from widedeep.steps.workplace import Workplace, wanted
 
 log = logging.getLogger(__name__)
@@ -21,13 +22,14 @@ def dry_run(place: Workplace, progress: Progress) -> Progress:
 
     Raises:
         UnknownOutcomeError: the store, the disk or the process's environment failed; nothing is held against the candidate.
-        PermanentError: so did a setting or the credentials.
+        PermanentError: so did a setting or the credentials; or a report stands there without the signature that is required.
     """
+    signer, trust = load_signer(place.settings), load_trust(place.settings)
     candidate = wanted(progress.candidate, "candidate", "train")
     limits = sha256(canonical_json(place.contract.dry_run.model_dump(mode="json")))
-    name = f"dry-run-{candidate.manifest_sha256[:16]}-{limits[:16]}"
-    report = releases.load_evidence(place.store, candidate.release_id, name, DryRunReport) or rehearsed(place, candidate)
-    key = releases.save_evidence(place.store, candidate.release_id, name, report)
+    name = releases.signed_name(f"dry-run-{candidate.manifest_sha256[:16]}-{limits[:16]}", signer)
+    report = releases.load_evidence(place.store, candidate.release_id, name, DryRunReport, trust) or rehearsed(place, candidate)
+    key = releases.save_evidence(place.store, candidate.release_id, name, report, signer)
     error = report.largest_score_error or 0
     passed = f"{report.rows_scored} rows reproduced within {error:.1e}, {report.files_verified} files verified"
     log.info("%s: dry run of %s: %s", progress.span, candidate.release_id, "; ".join(report.failures) or passed)

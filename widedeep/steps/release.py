@@ -10,7 +10,7 @@ from widedeep.publishing.pointer import moves as pointer_moves
 from widedeep.steps.records import record
 from widedeep.steps.retraining import check_order
 from widedeep.steps.settled import put_aside
-from widedeep.steps.workplace import Workplace, stored, wanted
+from widedeep.steps.workplace import Workplace, stored, stored_evidence, wanted
 
 log = logging.getLogger(__name__)
 
@@ -24,14 +24,15 @@ def publish(place: Workplace, progress: Progress) -> Progress:
 
     Raises:
         SettingsError: the signing key can't be used; nothing was published.
+        SignatureError: no accepted key signed the verdict although that is required; nothing was published.
         StaleError: the champion changed since the comparison; the release stays stored, unpromoted.
     """
     candidate = wanted(progress.candidate, "candidate", "train")
+    signer = load_signer(place.settings)
     verdict = read_verdict(place, progress)
     if verdict.decision == "reject":
         log.info("%s: %s is not published: the gate rejects it", progress.span, candidate.release_id)
         return progress
-    signer = load_signer(place.settings)
     record(place, "published", candidate)
     release = releases.publish(place.store, candidate, verdict, signer)
     withheld = _promote(place, progress, release, verdict) if verdict.decision == "promote" else None
@@ -66,7 +67,7 @@ def settle(place: Workplace, progress: Progress) -> Progress:
 
 
 def read_verdict(place: Workplace, progress: Progress) -> Verdict:
-    return Verdict.from_bytes(stored(place.store, wanted(progress.verdict, "verdict", "gate")))
+    return stored_evidence(place, wanted(progress.verdict, "verdict", "gate"), Verdict)
 
 
 def outcome_of(place: Workplace, progress: Progress) -> Outcome:
@@ -80,7 +81,8 @@ def outcome_of(place: Workplace, progress: Progress) -> Outcome:
         reasons = tuple(f.message for f in (validation.critical if progress.quarantined else validation.drastic))
         return _outcome(place, progress, result, reasons).model_copy(update={"validation": key})
     verdict = read_verdict(place, progress)
-    learnt = releases.load_manifest(place.store, verdict.candidate, published=False).lineage.learnt
+    judged = verdict.candidate_manifest_sha256
+    learnt = releases.load_manifest(place.store, verdict.candidate, published=False, expected_sha256=judged).lineage.learnt
     result = "held" if progress.withheld else RESULTS[verdict.decision]
     reasons = (*([progress.withheld] if progress.withheld else []), *verdict.reasons, *put_aside(progress.set_aside))
     outcome = _outcome(place, progress, result, reasons)

@@ -11,7 +11,7 @@ from widedeep.data.contract import Pending
 from widedeep.errors import ContractError, OrderError
 from widedeep.publishing import lanes, releases, snapshots
 from widedeep.publishing.erasures import Erased, erasures, forgotten_in
-from widedeep.publishing.keys import load_trust
+from widedeep.publishing.keys import Signer, load_signer, load_trust
 from widedeep.publishing.pending import Plan, plan
 from widedeep.publishing.pointer import champion
 from widedeep.publishing.renewals import renewals_told, seen_by
@@ -60,9 +60,15 @@ def _promoted_only(place: Workplace, outcomes: tuple[Outcome, ...], progress: Pr
 
 
 def train_after(place: Workplace, progress: Progress, outcomes: tuple[Outcome, ...], rule: Pending) -> Progress:
-    """The candidate that follows from these outcomes. One that is staged already is found, not trained again."""
+    """The candidate that follows from these outcomes. One that is staged already is found, not trained again.
+
+    Raises:
+        SignatureError: one is staged that no accepted key signed although that is required.
+        SettingsError: the signing key can't be used; nothing was trained.
+    """
     from widedeep.training.profile import numeric_profile, source_digest
 
+    signer, trust = load_signer(place.settings), load_trust(place.settings)
     contract = place.contract
     parent = parent_manifest(place, progress, outcomes)
     planned = plan_after(place, progress, outcomes, rule, parent)
@@ -77,7 +83,7 @@ def train_after(place: Workplace, progress: Progress, outcomes: tuple[Outcome, .
         profile=numeric_profile(contract.training),
         erasures=tuple(sorted(erased.erasure_id for erased in erasures(place.store))),
     )
-    candidate = releases.find_candidate(place.store, lineage.release_id()) or _train(place, lineage, parent)
+    candidate = releases.find_candidate(place.store, lineage.release_id(), trust) or _train(place, lineage, parent, signer)
     record(place, "trained", candidate)
     log.info("%s: candidate %s, child of %s", progress.span, candidate.release_id, candidate.parent or "nobody")
     for reason in put_aside(planned.set_aside):
@@ -149,7 +155,7 @@ def load_release(place: Workplace, manifest: Manifest, *, optimizer: bool) -> tu
     return load_bundle(folder, optimizer=optimizer), folder
 
 
-def _train(place: Workplace, lineage: Lineage, parent: Manifest | None) -> Candidate:
+def _train(place: Workplace, lineage: Lineage, parent: Manifest | None, signer: Signer | None) -> Candidate:
     import pyarrow.parquet as pq
 
     from widedeep.data.catalogue import CATALOGUE_FILE, extend_catalogue, item_columns
@@ -184,7 +190,7 @@ def _train(place: Workplace, lineage: Lineage, parent: Manifest | None) -> Candi
     for warning in report.warnings():
         log.warning("%s: %s", lineage.span, warning)
     inherited = (*parent.inherited, *parent.lineage.learnt) if parent else ()
-    return releases.stage(place.store, folder, lineage, inherited)
+    return releases.stage(place.store, folder, lineage, inherited, signer, load_trust(place.settings))
 
 
 def _without_erased(bundle: "Bundle", parent: Manifest, known: Iterable[Erased], user: str) -> "Bundle":

@@ -19,7 +19,7 @@ def check_signatures(store: ObjectStore, manifest: Manifest, trust: Trust, signe
         return "missing, or does not fit", [str(error)]
     if accepted:
         return _keys(accepted), []
-    standing = len(list(store.keys(layout.signatures(manifest.release_id))))
+    standing = len(list(store.keys(layout.signatures(manifest.release_id, manifest.content_digest()))))
     unknown = f"{standing} there, by none of {len(trust.keys)} accepted keys (WIDEDEEP_VERIFY_KEYS)"
     return unknown if standing else "none, and none is required", []
 

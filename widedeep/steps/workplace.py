@@ -9,18 +9,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import TypeVar
 
+from widedeep.artifacts import Value
 from widedeep.config import Settings, load_settings
 from widedeep.data.contract import Contract, load_contract
 from widedeep.errors import OrderError, UsageError
 from widedeep.publishing.keys import load_signer, load_trust
 from widedeep.publishing.moves import Because
 from widedeep.publishing.s3 import open_store
+from widedeep.publishing.signing import check_step
 from widedeep.publishing.store import ObjectStore
 from widedeep.steps.pace import RateLines
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+V = TypeVar("V", bound=Value)
 
 
 def utc_now() -> datetime:
@@ -100,3 +103,15 @@ def stored(store: ObjectStore, key: str) -> bytes:
     if blob is None:
         raise OrderError(f"{store.url}/{key}: not there, although an earlier step has seen it. Restore it, then run again.")
     return blob.data
+
+
+def stored_evidence(place: Workplace, key: str, kind: type[V]) -> V:
+    """The report or verdict that an earlier step has stored.
+
+    Raises:
+        OrderError: it is not there.
+        SignatureError: no accepted key signed it although that is required, or a signature does not fit.
+    """
+    data = stored(place.store, key)
+    check_step(place.store, key, data, load_trust(place.settings))
+    return kind.from_bytes(data, f"{place.store.url}/{key}")
