@@ -68,6 +68,8 @@ class Handler(BaseHTTPRequestHandler):
         return bool(standing.headers.get("etag") == conditions["if-match"])
 
     def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        if self.server.flaw == "tells no checksums":
+            headers = {name: value for name, value in headers.items() if "checksum" not in name.lower()}
         if self.server.flaw == "lives in the past":
             headers = {name: value for name, value in headers.items() if name.lower() != "date"}
         if self.server.flaw != "lives in the past":
@@ -139,6 +141,7 @@ def test_a_server_that_hands_everything_on_is_safe(
         ("ignores conditions", ["create-only writes", "compare-and-swap writes"], doctor.ROUNDS),
         ("checks first", ["create-only writes", "compare-and-swap writes"], doctor.ROUNDS),
         ("ignores checksums", ["damaged bytes"], 1),
+        ("tells no checksums", ["damaged bytes"], 1),
         ("lives in the past", ["clock"], 1),
     ],
 )

@@ -71,6 +71,10 @@ class Server(Protocol):
         """What it took although the bytes were not those that their SHA-256 announced: nothing, if it keeps the rule."""
         ...
 
+    def tells_checksum(self, key: str) -> bool:
+        """Whether the SHA-256 that an object was written with comes with it when it is read."""
+        ...
+
 
 def examine(store: ObjectStore, server: Server | None, scratch: str, clock: Callable[[], datetime], folder: Path) -> Diagnosis:
     """Try all rules below the prefix `scratch`, which nobody else uses; `folder` takes two small files."""
@@ -97,7 +101,7 @@ def _rules(
     yield ACCESS, lambda: _access(store, scratch)
     yield "round trip", lambda: _round_trip(store, f"{scratch}round-trip/", folder)
     if server:
-        yield "damaged bytes", lambda: _damage(server, f"{scratch}damaged")
+        yield "damaged bytes", lambda: _damage(server, scratch)
     yield "create-only writes", lambda: _raced(store, f"{scratch}create/", _creators, "created the same object")
     yield "compare-and-swap writes", lambda: _raced(store, f"{scratch}swap/", _swappers, "replaced the same object")
 
@@ -142,10 +146,12 @@ def _round_trip(store: ObjectStore, scratch: str, folder: Path) -> tuple[bool, s
     return True, f"{len(data)} bytes came back with their SHA-256, were listed, and could be deleted"
 
 
-def _damage(server: Server, key: str) -> tuple[bool, str]:
-    if taken := server.accepted_damage(key):
+def _damage(server: Server, scratch: str) -> tuple[bool, str]:
+    if taken := server.accepted_damage(f"{scratch}damaged"):
         return False, f"the store took {' and '.join(taken)} whose bytes are not what their SHA-256 says: it ignores checksums."
-    return True, "bytes that are not what their SHA-256 says are refused"
+    if not server.tells_checksum(f"{scratch}access"):
+        return False, "the store hands out an object without its SHA-256: damage on the way from it to a reader goes unnoticed."
+    return True, "bytes that are not what their SHA-256 says are refused, and it comes with what is read"
 
 
 Writers = Callable[[ObjectStore, str], Callable[[int], bool]]

@@ -35,6 +35,10 @@ class S3Server:
         with self._store._explained(f"PUT {key}"):
             return tuple(self._accepted(self._store._at(key)))
 
+    def tells_checksum(self, key: str) -> bool:
+        with self._store._explained(f"GET {key}"):
+            return "ChecksumSHA256" in self._client.get_object(**self._store._at(key), ChecksumMode="ENABLED")
+
     def _accepted(self, target: dict[str, Any]) -> Iterator[str]:
         arguments = self._store._options.write_arguments()
         damaged: dict[str, Any] = {"Body": SENT, "ChecksumSHA256": base64.b64encode(hashlib.sha256(ANNOUNCED).digest()).decode()}
