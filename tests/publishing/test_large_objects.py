@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -67,14 +68,41 @@ def test_a_large_file_goes_up_in_parts_and_comes_down_the_same(
     assert list(s3_store.unfinished("")) == []
 
 
-def test_every_part_carries_its_digest_and_no_completion_is_conditional(s3_store: S3Store, large: tuple[Path, str]) -> None:
+@pytest.fixture
+def headers(s3_store: S3Store) -> dict[str, list[dict[str, str]]]:
+    """What the store sends, as text and by names in lower case."""
+    sent: dict[str, list[dict[str, str]]] = {"PutObject": [], "UploadPart": [], "CompleteMultipartUpload": []}
+
+    def text(value: str | bytes) -> str:
+        return value.decode() if isinstance(value, bytes) else value
+
+    def note(request: AWSPreparedRequest, seen: list[dict[str, str]]) -> None:
+        seen.append({name.lower(): text(value) for name, value in request.headers.items()})
+
+    for operation, seen in sent.items():
+        on_send(s3_store, operation, partial(note, seen=seen))
+    return sent
+
+
+def test_every_part_carries_its_digest_and_no_completion_is_conditional(
+    s3_store: S3Store, large: tuple[Path, str], headers: dict[str, list[dict[str, str]]]
+) -> None:
     path, key = large
-    headers: dict[str, list[Any]] = {"UploadPart": [], "CompleteMultipartUpload": []}
-    for operation, seen in headers.items():
-        on_send(s3_store, operation, lambda request, seen=seen: seen.append({name.lower() for name in request.headers}))
     s3_store.upload(key, path)
-    assert all("x-amz-checksum-sha256" in names for names in headers["UploadPart"])
-    assert not {"if-match", "if-none-match"} & headers["CompleteMultipartUpload"][0]
+    assert all("x-amz-checksum-sha256" in each for each in headers["UploadPart"])
+    assert not {"if-match", "if-none-match"} & headers["CompleteMultipartUpload"][0].keys()
+
+
+def test_of_what_carries_its_digest_the_digest_is_signed_and_of_all_else_the_body(
+    s3_store: S3Store, large: tuple[Path, str], headers: dict[str, list[dict[str, str]]]
+) -> None:
+    path, key = large
+    s3_store.upload(key, path)
+    s3_store.create("small", b"data")
+    for sent in (*headers["UploadPart"], *headers["PutObject"]):
+        assert sent["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD"
+        assert "x-amz-checksum-sha256" in sent["authorization"]
+    assert [sent["x-amz-content-sha256"] for sent in headers["CompleteMultipartUpload"]] != ["UNSIGNED-PAYLOAD"]
 
 
 def test_a_large_file_that_stands_already_is_not_sent_again(s3_store: S3Store, large: tuple[Path, str], calls: list[str]) -> None:

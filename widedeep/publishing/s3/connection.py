@@ -15,6 +15,7 @@ from botocore.exceptions import NoCredentialsError
 from widedeep.publishing.s3.faults import refuse_half_an_answer
 
 if TYPE_CHECKING:
+    from botocore.awsrequest import AWSRequest
     from mypy_boto3_s3 import S3Client
 
 TRIES = 5
@@ -24,6 +25,8 @@ READ_TIMEOUT_S = 20
 """A loaded server may take more than 10 s to answer a conditional PUT."""
 
 ROLE_SESSION = "widedeep"
+
+BODY_UNSIGNED = Config(s3={"payload_signing_enabled": False})
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,15 @@ def connect(endpoint: str | None, options: S3Options) -> "S3Client":
     verify = str(options.ca_bundle) if options.ca_bundle else None
     client = session.client("s3", endpoint_url=endpoint, config=config, verify=verify)
     client.meta.events.register("after-call.s3", refuse_half_an_answer)
+    for operation in ("PutObject", "UploadPart"):
+        client.meta.events.register(f"before-sign.s3.{operation}", sign_the_checksum_alone)
     return client
+
+
+def sign_the_checksum_alone(request: "AWSRequest", **_: object) -> None:
+    """These requests carry their body's SHA-256 in a header, which is signed. Hashing the body once more for the signature would
+    take a fourth of the CPU time of publishing 1 GiB."""
+    request.context["client_config"] = request.context["client_config"].merge(BODY_UNSIGNED)
 
 
 def _session(options: S3Options) -> botocore.session.Session:
