@@ -120,12 +120,8 @@ def _chain(store: S3Store, seaweedfs, scratch: Path) -> Chain:
 
 
 @pytest.fixture
-def quick(chain, history, monkeypatch) -> Chain:
-    """A chain that has begun, over a store in memory, with dry runs in this process."""
-    learnt, chain.first = history
-    store = MemoryStore()
-    for key in learnt.keys(""):
-        store.create(key, learnt.get(key).data)
+def rehearsed_here(monkeypatch) -> None:
+    """Dry runs in this process."""
 
     def rehearsed(place, candidate):
         with TemporaryDirectory() as folder:
@@ -133,6 +129,15 @@ def quick(chain, history, monkeypatch) -> Chain:
             return rehearse(place.store, place.contract, *arguments)
 
     monkeypatch.setattr(judgement, "_rehearse", rehearsed)
+
+
+@pytest.fixture
+def quick(chain, history, rehearsed_here) -> Chain:
+    """A chain that has begun, over a store in memory."""
+    learnt, chain.first = history
+    store = MemoryStore()
+    for key in learnt.keys(""):
+        store.create(key, learnt.get(key).data)
     chain.place = replace(chain.place, store=store)
     return chain
 

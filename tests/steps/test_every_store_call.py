@@ -1,28 +1,52 @@
 """Law 4 on all steps: whatever store call a run dies at, readers are served and the rerun makes the same release.
 
-A call changes the store or it does not. So a run that dies before or after its n-th call leaves one of the states that an
-undisturbed run passes through, and each of them is tried. The rehearsal runs in this process here; its own process
-is tested elsewhere.
+The day is run with a fault that is raised before or after each of its calls, reads and listings included, where all has to be
+signed. A bootstrap is tried from each state that it passes through instead: a call changes the store or it does not.
+The rehearsal runs in this process here; its own process is tested elsewhere.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
 from widedeep.artifacts import LIVE
-from widedeep.errors import OrderError
+from widedeep.data import apart, validation
+from widedeep.errors import OrderError, StoreUnavailableError
 from widedeep.publishing import lanes
-from widedeep.publishing.keys import Trust
+from widedeep.publishing.keys import ANYBODY, Trust, load_trust
 from widedeep.publishing.memory import MemoryStore
 from widedeep.publishing.pointer import champion, moves
-from widedeep.publishing.releases import download, load_manifest, releases
-from widedeep.serving.rehearsal import rehearse
-from widedeep.steps import bootstrap, judgement, run_span
+from widedeep.publishing.releases import download, releases
+from widedeep.serving.loading import champion_to_serve
+from widedeep.steps import bootstrap, records, run_span, start
+from widedeep.steps.chain import STEPS
 
 Objects = dict[str, bytes]
+WRITES = {"create", "swap", "upload"}
+
+
+class FailingStore:
+    """Passes every call on, and fails at the one with a number, before the store hears of it or after it has done it."""
+
+    def __init__(self, store, number=0, *, after=False):
+        self._store, self._number, self._after = store, number, after
+        self.url, self.calls = store.url, []
+
+    def __getattr__(self, name):
+        return partial(self._call, name)
+
+    def _call(self, name, *args):
+        self.calls.append(name)
+        fails = len(self.calls) == self._number
+        done = None if fails and not self._after else getattr(self._store, name)(*args)
+        if fails:
+            raise StoreUnavailableError(f"call {self._number}, {name}: the answer is lost")
+        return done
 
 
 class RecordingStore(MemoryStore):
@@ -45,15 +69,8 @@ class RecordingStore(MemoryStore):
 
 
 @pytest.fixture
-def in_memory(chain, monkeypatch):
+def in_memory(chain, rehearsed_here):
     """The chain over a store in memory."""
-
-    def rehearsed(place, candidate):
-        with TemporaryDirectory() as folder:
-            arguments = (candidate.release_id, candidate.manifest_sha256, Path(folder), Trust({}, required=False))
-            return rehearse(place.store, place.contract, *arguments)
-
-    monkeypatch.setattr(judgement, "_rehearse", rehearsed)
     chain.place = replace(chain.place, store=MemoryStore())
     return chain
 
@@ -62,11 +79,11 @@ def payloads(objects: Objects) -> Objects:
     return {key: data for key, data in objects.items() if key.startswith("releases/")}
 
 
-def serve(store: MemoryStore, folder: Path) -> str:
+def serve(store: MemoryStore, trust: Trust) -> str:
     """As a reader does it: pointer, manifest, every file, verified."""
-    pointer = champion(store, LIVE)
-    manifest = load_manifest(store, pointer.release_id, published=True, expected_sha256=pointer.manifest_sha256)
-    download(store, manifest, folder)
+    pointer, manifest = champion_to_serve(store, trust, LIVE)
+    with TemporaryDirectory() as folder:
+        download(store, manifest, Path(folder))
     return pointer.release_id
 
 
@@ -81,31 +98,69 @@ def stopped_at_every_call(place, objects: Objects, run) -> Iterator[tuple[int, M
         yield n, store
 
 
-def test_a_day_that_dies_at_any_call_leaves_a_champion_and_its_rerun_makes_the_same_release(in_memory, tmp_path):
-    place = in_memory.place
-    for n in range(4):
-        in_memory.deliver(n)
-    bootstrap(place, in_memory.day(0), in_memory.day(2))
-    old = champion(place.store, LIVE).release_id
+def once(function, key):
+    """The same function, which is asked once for each key of what it is given."""
+    results = {}
 
-    def run(at):
-        return run_span(at, in_memory.day(3))
+    def call(*given, **named):
+        known = key(*given)
+        if known not in results:
+            results[known] = function(*given, **named)
+        return results[known]
 
-    finished = None
-    for n, store in stopped_at_every_call(place, place.store.objects, run):
-        (tmp_path / str(n)).mkdir()
-        served = serve(store, tmp_path / str(n))
-        progress = run(replace(place, store=store))
-        finished = finished or (progress.result, progress.release, payloads(store.objects))
-        assert served in {old, progress.release}, f"state {n}"
-        assert (progress.result, progress.release, payloads(store.objects)) == finished, f"state {n}"
-        assert len(releases(store)) == 2, f"state {n}"
-        assert [move.sequence for move in moves(store, LIVE)] == [2, 1], f"state {n}"
-        assert [outcome.span for outcome in lanes.outcomes(store, LIVE)] == [in_memory.day(d) for d in range(4)], f"state {n}"
-    assert finished[0] == "promoted"
+    return call
 
 
-def test_a_bootstrap_that_dies_at_any_call_is_finished_by_the_next(in_memory, tmp_path):
+@pytest.fixture
+def pure_work_once(monkeypatch):
+    """What takes most of the time here and touches no store is done once a day: reading and checking it, listing packages."""
+    read = once(apart.read_apart, lambda files, *_: tuple(path.read_bytes() for _, path in files))
+    monkeypatch.setattr(apart, "read_apart", read)
+    monkeypatch.setattr(validation, "assess", once(validation.assess, lambda _, __, span, past: (span, len(past))))
+    monkeypatch.setattr(records, "distributions", lambda: ())
+
+
+def undisturbed(place, span):
+    """How a run ends, and of each of its steps what it starts from and the calls that it makes."""
+    progress, steps = start(place, span), []
+    for step in STEPS.values():
+        store, before = FailingStore(place.store), dict(place.store.objects)
+        steps.append((partial(lambda step, given, at: step(at, given), step, progress), before, store.calls))
+        progress = step(replace(place, store=store), progress)
+    return progress, steps
+
+
+def failed_at_every_call(place, steps) -> Iterator[tuple[str, MemoryStore]]:
+    """Which call failed, and the store as the step left it. A read that fails when it is done is one that failed before."""
+    for step, before, calls in steps:
+        for number, call in enumerate(calls, 1):
+            for after in (False, True) if call in WRITES else (False,):
+                store = MemoryStore()
+                store.objects = dict(before)
+                with pytest.raises(StoreUnavailableError, match=f"call {number}, {call}"):
+                    step(replace(place, store=FailingStore(store, number, after=after)))
+                yield call, store
+
+
+def test_a_day_whose_store_fails_at_any_call_leaves_a_champion_and_its_rerun_makes_the_same_release(signed, pure_work_once):
+    signed.deliver(3)
+    place, trust, old = signed.place, load_trust(signed.place.settings), champion(signed.place.store, LIVE).release_id
+    finished, steps = undisturbed(place, signed.day(3))
+    assert finished.result == "promoted"
+    tried = Counter()
+    for call, store in failed_at_every_call(place, steps):
+        tried[call] += 1
+        assert serve(store, trust) in {old, finished.release}
+        assert run_span(replace(place, store=store), signed.day(3)).result == "promoted"
+        assert payloads(store.objects) == payloads(place.store.objects)
+        assert [serve(store, trust), len(releases(store))] == [finished.release, 2]
+        assert [move.sequence for move in moves(store, LIVE)] == [2, 1]
+        assert lanes.outcomes(store, LIVE)[-1].release_id == finished.release
+    assert tried.keys() == {"get", "keys", "listed", "create", "swap", "upload", "download", "fetch"}
+    assert tried.total() > 200
+
+
+def test_a_bootstrap_that_dies_at_any_call_is_finished_by_the_next(in_memory, pure_work_once):
     place = in_memory.place
     for n in range(3):
         in_memory.deliver(n)
@@ -116,8 +171,7 @@ def test_a_bootstrap_that_dies_at_any_call_is_finished_by_the_next(in_memory, tm
     finished = None
     for n, store in stopped_at_every_call(place, place.store.objects, run):
         if champion(store, LIVE):
-            (tmp_path / str(n)).mkdir()
-            serve(store, tmp_path / str(n))
+            serve(store, ANYBODY)
         run(replace(place, store=store))
         finished = finished or payloads(store.objects)
         assert payloads(store.objects) == finished, f"state {n}"
