@@ -26,6 +26,7 @@ from widedeep.publishing.memory import MemoryStore
 from widedeep.publishing.releases import download, load_manifest, stage
 from widedeep.publishing.transfer import file_ref
 from widedeep.serving.answers import Answers, Catalogues
+from widedeep.serving.followed import FollowedFile
 from widedeep.serving.follower import Follower
 from widedeep.serving.metrics import Metrics
 from widedeep.serving.reader import ModelReader
@@ -171,7 +172,7 @@ def _served(
 ) -> Iterator[Service]:
     metrics, catalogues = Metrics(), Catalogues(shop.store, shop.contract, scratch)
     reader = ModelReader(shop.store, Trust({}, required=False), LIVE, scratch, before=catalogues.load, **told)
-    follower = Follower(reader, NEVER_S)
+    follower = Follower(reader, NEVER_S, FollowedFile(None, LIVE))
     with Scorer(shop.contract, 4, threads) as scorer:
         app = application(Answers(shop.contract, reader, scorer, catalogues, metrics), follower, metrics, token, limits)
         follower.follow()

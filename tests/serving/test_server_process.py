@@ -8,9 +8,12 @@ import time
 import httpx
 import pytest
 
+from widedeep.artifacts import LIVE
 from widedeep.config import Settings
 from widedeep.errors import SettingsError, UsageError
 from widedeep.publishing import layout
+from widedeep.publishing.pointer import champion
+from widedeep.serving.followed import FollowedFile
 from widedeep.serving.listening import token_for
 
 SERVE = [sys.executable, "-c", "from widedeep.cli import main; main()", "serve", "--port", "0", "--poll", "0.1"]
@@ -43,7 +46,8 @@ def until(condition) -> None:
 
 
 def test_a_server_process_follows_the_champion_and_stops_with_nothing_left(shop, s3_store, environment, tmp_path):
-    with subprocess.Popen(SERVE, env=environment, stdout=subprocess.PIPE, text=True) as server:
+    followed = ["--followed", str(tmp_path / "followed.json")]
+    with subprocess.Popen([*SERVE, *followed], env=environment, stdout=subprocess.PIPE, text=True) as server:
         try:
             address = server.stdout.readline().strip()
             assert address.startswith("http://127.0.0.1:")
@@ -59,6 +63,20 @@ def test_a_server_process_follows_the_champion_and_stops_with_nothing_left(shop,
             server.terminate()
         assert server.wait(timeout=SOON_S) == 0
     assert not list(tmp_path.glob("widedeep-*"))
+    assert FollowedFile(tmp_path / "followed.json", LIVE).read() == champion(s3_store, LIVE)
+
+
+def test_a_server_process_goes_back_to_no_move_before_the_one_in_its_file(shop, environment, tmp_path):
+    shop.crown(1)
+    FollowedFile(tmp_path / "followed.json", LIVE).write(champion(shop.store, LIVE))  # the real store still has the one before
+    command = [*SERVE, "--followed", str(tmp_path / "followed.json")]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            address = server.stdout.readline().strip()
+            until(lambda: "\nwidedeep_refresh_failing 1\n" in httpx.get(f"{address}/metrics", timeout=10).text)
+            assert asked(f"{address}/health")[0] == 503
+        finally:
+            server.terminate()
 
 
 def test_where_it_can_not_listen_it_says_so_in_one_message(environment):

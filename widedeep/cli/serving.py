@@ -1,5 +1,6 @@
 """The scoring server."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -15,6 +16,9 @@ def serve(
     lane: LaneName = LIVE,
     host: Annotated[str, typer.Option(help="Beyond this machine only with WIDEDEEP_SERVE_TOKEN.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8100,
+    followed: Annotated[
+        Path | None, typer.Option(help="Keeps the last move that it followed: started again, it goes back to none before it.")
+    ] = None,
     poll: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks for a new champion.")] = 5,
     batch: Annotated[int | None, typer.Option(min=1, help=f"Rows that are scored at once; {CONTRACT}")] = None,
     threads: Annotated[int | None, typer.Option(min=1, max=64, help=f"That score one request; {CONTRACT}")] = None,
@@ -29,5 +33,5 @@ def serve(
     with workplace() as place:
         rule = place.contract.serving
         scoring = batch or rule.batch, threads or rule.threads, precision or rule.precision
-        serving = Serving(lane, host, port, poll, *scoring)
+        serving = Serving(lane, host, port, poll, *scoring, followed)
         listen(place.store, place.contract, place.settings, serving, lambda address: out.print(address, highlight=False))

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from threading import Event, Thread
 
 from widedeep.artifacts import Manifest
+from widedeep.errors import WidedeepError
+from widedeep.serving.followed import FollowedFile
 from widedeep.serving.metrics import Sample, family
 from widedeep.serving.reader import ModelReader
 
@@ -29,9 +31,9 @@ class Followed:
 class Follower:
     """`clock` tells seconds since 1970."""
 
-    def __init__(self, reader: ModelReader, poll_s: float, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, reader: ModelReader, poll_s: float, kept: FollowedFile, clock: Callable[[], float] = time.time) -> None:
         self.state = Followed()
-        self._reader, self._poll_s, self._clock = reader, poll_s, clock
+        self._reader, self._poll_s, self._kept, self._clock = reader, poll_s, kept, clock
         self._swaps: Counter[str] = Counter({"deltas": 0, "full": 0})
         self._failures = 0
         self._stopping = Event()
@@ -60,6 +62,7 @@ class Follower:
         if done.how != "unchanged":
             self._swaps[done.how] += 1
             log.info("serving %s of span %s (%s)", manifest.release_id, manifest.lineage.span, done.how)
+        self._keep()
 
     def text(self) -> str:
         """As metrics."""
@@ -85,6 +88,12 @@ class Follower:
         while not self._stopping.is_set():
             self.follow()
             self._stopping.wait(self._poll_s)
+
+    def _keep(self) -> None:
+        try:
+            self._kept.write(self._reader.followed)
+        except (OSError, WidedeepError) as error:
+            self._failed(error)
 
     def _failed(self, error: Exception) -> None:
         self._failures += 1

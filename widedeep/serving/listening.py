@@ -20,6 +20,7 @@ from widedeep.model.scorer import Precision, Scorer
 from widedeep.publishing.keys import load_trust
 from widedeep.publishing.store import ObjectStore
 from widedeep.serving.answers import Answers, Catalogues
+from widedeep.serving.followed import FollowedFile
 from widedeep.serving.follower import Follower
 from widedeep.serving.metrics import Metrics
 from widedeep.serving.reader import ModelReader
@@ -31,7 +32,7 @@ SHORTEST_TOKEN = 16
 
 @dataclass(frozen=True)
 class Serving:
-    """How a server scores and where it listens. Port 0 is any free one."""
+    """How a server scores and where it listens; port 0 is any free one. `followed` keeps the last move that it followed."""
 
     lane: str
     host: str
@@ -40,6 +41,7 @@ class Serving:
     batch: int
     threads: int
     precision: Precision
+    followed: Path | None = None
 
 
 def serve(
@@ -95,10 +97,11 @@ def assembled(
     with TemporaryDirectory(prefix="widedeep-serving-") as folder:
         scratch, metrics = Path(folder), Metrics()
         catalogues = Catalogues(store, contract, scratch)
-        reader = ModelReader(store, load_trust(settings), serving.lane, scratch, before=catalogues.load)
+        kept, trust = FollowedFile(serving.followed, serving.lane), load_trust(settings)
+        reader = ModelReader(store, trust, serving.lane, scratch, followed=kept.read(), before=catalogues.load)
         with Scorer(contract, serving.batch, serving.threads, serving.precision) as scorer:
             answers = Answers(contract, reader, scorer, catalogues, metrics)
-            yield application(answers, Follower(reader, serving.poll_s), metrics, token)
+            yield application(answers, Follower(reader, serving.poll_s, kept), metrics, token)
 
 
 def token_for(host: str, settings: Settings) -> str | None:
