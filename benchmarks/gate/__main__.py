@@ -54,7 +54,7 @@ WANTED = {
     "a country's own embedding is zero": "told: this store's models lose next to nothing with it",
     "5 % further off the true rate": "promoted <= .01",
     "trained on a leaked label": "flagged: all",
-    "trained on a label that leaks in a third of the rows": "flagged: all",
+    "trained on a label that leaks in a third of the rows": "told",
 }
 
 
@@ -131,13 +131,13 @@ def _leaked(parent: Bundle, judged: Judged, share: float, rng: np.random.Generat
     return verdict(delivered.sliced(parent), delivered.scores(bundle), theirs, None, delivered.contract)
 
 
-def decay(seed: int, days: int = DECAY_DAYS, rows: int = ROWS) -> dict[str, float | None]:
+def decay(seed: int, days: int = DECAY_DAYS, rows: int = ROWS) -> dict[str, dict[str, Any]]:
     """Each day's candidate is truly 0.1 % NE worse than the one before: how much had summed up when the gate stopped it.
 
     In a store in which nothing changes, so that no day is better for being younger; the anchor is the chain's first release.
     """
     past, first = [], None
-    stopped: dict[str, float | None] = {"with_anchor": None, "without_anchor": None}
+    stopped: dict[str, dict[str, Any]] = {"with_anchor": {}, "without_anchor": {}}
     for judged in stationary_days(seed, BOOTSTRAP + days, rows):
         if len(past) < BOOTSTRAP:
             past.append(judged.train)
@@ -153,8 +153,8 @@ def decay(seed: int, days: int = DECAY_DAYS, rows: int = ROWS) -> dict[str, floa
         asked, clean = judged.sliced(first), younger
         for name, older in (("with_anchor", anchor), ("without_anchor", None)):
             found = verdict(asked, candidate, champion, older, judged.contract)
-            if found.decision != "promote" and stopped[name] is None:
-                stopped[name] = round(DECAY * day, 4)
+            if found.decision != "promote" and not stopped[name]:
+                stopped[name] = {"sum": round(DECAY * day, 4), "decision": found.decision, "reasons": list(found.reasons)}
     return stopped
 
 
@@ -197,7 +197,8 @@ def _print(result: dict[str, Any]) -> None:
     lines = [f"{'':52} {'promoted':>9} {'held':>9} {'rejected':>9}   wanted"]
     lines += [_line(what, figures) for what, figures in result["decisions"].items()]
     for each in result["one_decay_of_0.1_%_NE_a_day"]:
-        lines.append(f"0.1 % NE worse each day: stopped at {each['with_anchor']}; without an anchor at {each['without_anchor']}")
+        sums = [each[name].get("sum", f"not within {DECAY_DAYS} days") for name in ("with_anchor", "without_anchor")]
+        lines.append(f"0.1 % NE worse each day: stopped at {sums[0]}; without an anchor: {sums[1]}")
     lines += [f"95 % intervals, users {name}: {figures}" for name, figures in result["intervals"].items()]
     lines.append(f"a million rows: {result['a_million_rows']}")
     sys.stdout.write("\n".join(lines) + "\n")

@@ -144,9 +144,10 @@ def _weigh(
         return "reject", dry_run_failures
     if metrics is None or metrics.users < limits.min_users:
         return _undecided([_too_few(metrics, limits)], limits)
+    suspicions = [*_too_good(metrics, comparison, limits)]
     if failures := [*_absolute_failures(metrics, limits), *_shown_worse(comparison, limits)]:
-        return "reject", tuple(failures)
-    if doubts := [*_unmeasured(metrics), *_doubts(comparison, limits), *_too_good(metrics, comparison, limits)]:
+        return "reject", (*failures, *suspicions)
+    if doubts := [*_unmeasured(metrics), *_doubts(comparison, limits), *suspicions]:
         return _undecided(doubts, limits)
     return "promote", tuple(_fine(comparison, limits))
 
