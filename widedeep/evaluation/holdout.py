@@ -82,7 +82,7 @@ def level(holdout: Holdout, scores: Floats, others: Floats) -> Level | None:
 
 
 def _anchored(holdout: Holdout, losses: Floats, anchor: Scored, margin: float) -> Anchor:
-    name, worse = f"All rows, against the anchor {anchor.release_id}", losses - row_losses(holdout.labels, anchor.scores)
+    name, worse = f"Against the anchor {anchor.release_id}", losses - row_losses(holdout.labels, anchor.scores)
     return Anchor(
         anchor.release_id, anchor.manifest_sha256, holdout.contrast(name, np.ones(len(losses), np.bool_), worse, margin)
     )

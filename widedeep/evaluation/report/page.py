@@ -68,7 +68,7 @@ def _measured(report: Report) -> Iterator[str]:
 
 
 def _differences(differences: Sequence[Difference]) -> str:
-    caption = "Log loss, candidate − champion, with intervals over users; all rows are judged by the margin in red"
+    caption = "Log loss, candidate − champion, with intervals over users; what is judged has its margin in red"
     return _figure(caption, pictures.forest(differences) + tables.of_differences(differences))
 
 
