@@ -5,6 +5,7 @@ from datetime import date
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -149,6 +150,23 @@ def test_a_disk_that_is_full_while_tensors_are_written_is_the_systems_own_error(
     monkeypatch.setattr("widedeep.model.bundle.save_file", full)
     with pytest.raises(DiskFullError, match="no space left"), full_disk_told(tmp_path / "model"):
         save_bundle(bundle, tmp_path)
+
+
+def test_a_tensor_of_another_type_is_named_with_both_types(bundle, tmp_path):
+    save_bundle(bundle, tmp_path)
+    weights = load_file(tmp_path / "weights.safetensors")
+    save_file(weights | {"embedding": weights["embedding"].double()}, tmp_path / "weights.safetensors")
+    with pytest.raises(IntegrityError, match="embedding has type float64, wanted float32"):
+        load_bundle(tmp_path, optimizer=False)
+
+
+def test_a_feature_without_a_row_for_unknown_values_is_named(bundle, tmp_path):
+    save_bundle(bundle, tmp_path)
+    values = pq.read_table(tmp_path / "values.parquet")
+    oov = pc.and_(values["oov"], pc.not_equal(values["feature"], "tags"))
+    pq.write_table(values.set_column(2, "oov", oov), tmp_path / "values.parquet")
+    with pytest.raises(IntegrityError, match="feature 'tags' has no row for unknown values, wanted one"):
+        load_bundle(tmp_path, optimizer=False)
 
 
 def test_tensors_that_do_not_fit_are_named_with_both_shapes(bundle, tmp_path):

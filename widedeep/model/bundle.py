@@ -1,4 +1,5 @@
-"""A bundle is a whole model: every tensor has the shape that its specification and its vocabularies give it.
+"""A bundle is a whole model: every tensor has the shape that its specification and its vocabularies give it, in float32, and each
+feature has a row for unknown values.
 
 Equal bundles give equal files, byte for byte. Nothing here is pickled. What only training needs has files of its own, so that
 readers' files say nothing of when a value was seen.
@@ -40,7 +41,7 @@ class Bundle:
     Nobody writes into a bundle's tensors but `widedeep.training.loop.retrain_chunks`, which uses up the bundle that it is given.
 
     Raises:
-        IntegrityError: a tensor is missing, is one too many, or has another shape than it should.
+        IntegrityError: a tensor is missing, is one too many, or has another shape or type than it should, or a feature has no OOV row.
     """
 
     specification: Specification
@@ -51,7 +52,7 @@ class Bundle:
 
     def __post_init__(self) -> None:
         sizes = len(self.vocabularies.values), len(self.vocabularies.crosses)
-        problems = _misfits(self.weights, weight_shapes(self.specification, *sizes))
+        problems = [*_without_oov(self.vocabularies), *_misfits(self.weights, weight_shapes(self.specification, *sizes))]
         if self.optimizer is not None:
             problems += _misfits(self.optimizer, optimizer_shapes(self.specification, *sizes))
         if problems:
@@ -123,7 +124,14 @@ def _read_vocabulary(path: Path, growth: Path | None, key: pa.DataType) -> Vocab
     return whole if growth else Vocabulary.from_tables(whole.to_read(), None, key)
 
 
+def _without_oov(vocabularies: Vocabularies) -> list[str]:
+    lacking = sorted(set(vocabularies.features.keyed) - vocabularies.values.oov_rows().keys())
+    return [f"feature {name!r} has no row for unknown values, wanted one" for name in lacking]
+
+
 def _misfits(tensors: Tensors, wanted: Shapes) -> list[str]:
     got = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     names = sorted(got.keys() | wanted.keys())
-    return [f"{n} has shape {got.get(n)}, wanted {wanted.get(n)}" for n in names if got.get(n) != wanted.get(n)]
+    shapes = [f"{n} has shape {got.get(n)}, wanted {wanted.get(n)}" for n in names if got.get(n) != wanted.get(n)]
+    kinds = {name: tensor.dtype for name, tensor in sorted(tensors.items()) if tensor.dtype != torch.float32}
+    return shapes + [f"{name} has type {str(kind).removeprefix('torch.')}, wanted float32" for name, kind in kinds.items()]
