@@ -16,9 +16,11 @@ from starlette.testclient import TestClient
 from widedeep.artifacts import LIVE, ChampionPointer, Lineage, Manifest, Part
 from widedeep.data.catalogue import CATALOGUE_FILE, extend_catalogue
 from widedeep.data.contract import Column, Contract, Cross, Gate, Label, Model, SplitRule, Training
+from widedeep.data.rows import rows_of
 from widedeep.model.bundle import READER_FILES, Bundle, load_bundle, save_bundle
 from widedeep.model.delta import difference
 from widedeep.model.delta_files import save_delta
+from widedeep.model.golden import GOLDEN_FILE, golden_rows
 from widedeep.model.scorer import Scorer
 from widedeep.publishing import layout
 from widedeep.publishing.keys import Trust
@@ -124,6 +126,7 @@ def published_shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
         save_bundle(bundle, own)
         catalogue = extend_catalogue(catalogue, film_rows(day), FILM_SHOP)
         pq.write_table(catalogue, own / CATALOGUE_FILE)
+        pq.write_table(golden_rows(bundle, rows_of(film_rows(day)), FILM_SHOP), own / GOLDEN_FILE)
         if line:
             delta = difference(load_bundle(folder / str(day - 1), optimizer=False), bundle)
             save_delta(delta, line[-1], [file_ref(name, own / name) for name in READER_FILES], own)
@@ -171,7 +174,11 @@ def _served(
     shop: Shop, scratch: Path, token: str | None = None, limits: Limits = DEFAULTS, threads: int = 2, **told: Any
 ) -> Iterator[Service]:
     metrics, catalogues = Metrics(), Catalogues(shop.store, shop.contract, scratch)
-    reader = ModelReader(shop.store, Trust({}, required=False), LIVE, scratch, before=catalogues.load, **told)
+
+    def before(manifest: Manifest, *_: object) -> None:
+        catalogues.load(manifest)
+
+    reader = ModelReader(shop.store, Trust({}, required=False), LIVE, scratch, before=before, **told)
     follower = Follower(reader, NEVER_S, FollowedFile(None, LIVE))
     with Scorer(shop.contract, 4, threads) as scorer:
         app = application(Answers(shop.contract, reader, scorer, catalogues, metrics), follower, metrics, token, limits)

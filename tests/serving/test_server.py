@@ -72,6 +72,15 @@ def test_a_new_item_user_and_category_are_ranked_too(shop, served):
     assert answer.json()["items"][0]["title"] is None
 
 
+def test_scores_that_are_not_numbers_are_told_as_such_and_sent_to_nobody(shop, served, monkeypatch):
+    release_id = shop.crown(0)
+    service = served()
+    monkeypatch.setattr("widedeep.model.scorer.probabilities", lambda _weights, rows: np.full(len(rows), np.nan))
+    answer = some_items(service, items=["f1", "f2"])
+    assert answer.status_code == 500
+    assert answer.json()["error"] == f"2 of 2 scores of {release_id} are not numbers; roll it back"
+
+
 def test_until_there_is_a_champion_health_and_scores_say_503(shop, served):
     service = served()
     assert service.client.get("/health").status_code == 503

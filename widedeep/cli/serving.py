@@ -14,6 +14,7 @@ CONTRACT = "else the contract says it."
 @app.command(rich_help_panel="Run")
 def serve(
     lane: LaneName = LIVE,
+    release: Annotated[str | None, typer.Option(help="This one, whatever is champion: its id, or how that begins.")] = None,
     host: Annotated[str, typer.Option(help="Beyond this machine only with WIDEDEEP_SERVE_TOKEN.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8100,
     followed: Annotated[
@@ -26,12 +27,14 @@ def serve(
         Literal["float32", "bfloat16"] | None, typer.Option(help=f"Of the layers' products: float32 or bfloat16; {CONTRACT}")
     ] = None,
 ) -> None:
-    """Serve a lane's champion over HTTP: /score, /rank, /release, /health, /metrics."""
+    """Serve a lane's champion, or one release, over HTTP: /score, /rank, /release, /health, /metrics."""
     from widedeep.serving.listening import Serving
     from widedeep.serving.listening import serve as listen
+    from widedeep.steps.named import find_manifest
 
     with workplace() as place:
         rule = place.contract.serving
         scoring = batch or rule.batch, threads or rule.threads, precision or rule.precision
-        serving = Serving(lane, host, port, poll, *scoring, followed)
+        found = find_manifest(place.store, release) if release else None
+        serving = Serving(lane, host, port, poll, *scoring, followed, found and (found.release_id, found.content_digest()))
         listen(place.store, place.contract, place.settings, serving, lambda address: out.print(address, highlight=False))

@@ -223,14 +223,33 @@ class Gate(Section):
 
 
 class DryRun(Section):
-    """A process of its own loads the candidate as a server would, and has to give the trainer's scores again.
+    """A server of its own loads the candidate, has to give the trainer's scores again, and is driven beside one of the champion.
 
-    rows: how many it scores. max_score_error: how far a score may be off. timeout: how long it may take.
+    rows: how many real rows it scores. max_score_error, max_score_error_bfloat16: how far a score may be off, by the precision
+    that serves; a server also refuses a release that is further off. timeout: how long all may take. load: how long until the
+    candidate can be asked. p50_ms, p95_ms, p99_ms: what requests may take, and p50_of_champion how many times the champion's
+    median; a candidate that is only slow is timed once more. memory_mb: what its server's process may hold at its peak, and
+    memory_of_champion how many times as much as the champion's release takes. growth_mb: how much memory may grow by being
+    asked. agreement: how alike the champion's its rankings have to be, as the mean rank correlation of the same lists.
     """
 
     rows: int = Field(default=256, ge=1)
     max_score_error: float = Field(default=1e-6, ge=0)
+    max_score_error_bfloat16: float = Field(default=0.02, ge=0)
     timeout: timedelta = timedelta(minutes=5)
+    load: timedelta = timedelta(minutes=2)
+    p50_ms: float = Field(default=250, gt=0)
+    p95_ms: float = Field(default=1000, gt=0)
+    p99_ms: float = Field(default=3000, gt=0)
+    p50_of_champion: float = Field(default=3, gt=1)
+    memory_mb: int = Field(default=8192, ge=1)
+    memory_of_champion: float = Field(default=3, gt=1)
+    growth_mb: int = Field(default=128, ge=1)
+    agreement: float = Field(default=0.2, ge=-1, le=1)
+
+    def largest_error(self, precision: str) -> float:
+        """How far a score may be off in this precision."""
+        return self.max_score_error_bfloat16 if precision == "bfloat16" else self.max_score_error
 
 
 class Scoring(Section):

@@ -41,7 +41,8 @@ class Bundle:
     Nobody writes into a bundle's tensors but `widedeep.training.loop.retrain_chunks`, which uses up the bundle that it is given.
 
     Raises:
-        IntegrityError: a tensor is missing, is one too many, or has another shape or type than it should, or a feature has no OOV row.
+        IntegrityError: a tensor is missing, is one too many, or has another shape or type than it should; or a feature has no
+            OOV row.
     """
 
     specification: Specification

@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import torch
 
 from widedeep.errors import IntegrityError
-from widedeep.features.bags import Int64s
+from widedeep.features.bags import Int32s, Int64s
+from widedeep.features.encoding import EncodedBatch
 from widedeep.features.growth import Vocabularies
 from widedeep.features.quantiles import Quantiles
 from widedeep.features.vocabulary import Vocabulary, stacked
@@ -103,6 +104,26 @@ def fill(target: Bundle, delta: Delta) -> None:
     """Write the touched rows into the tables of a delta's outline, in place: until it returns, they are a mixture."""
     for name, ids in delta.ids.items():
         target.weights[name].index_copy_(0, ids.long(), delta.weights[name])
+
+
+def as_read(target: Bundle, delta: Delta, rows: EncodedBatch) -> Bundle:
+    """A delta's outline as it will be once it is filled, to score these rows with before anybody else can.
+
+    Only what they read of the tables is set; the rest is memory that is asked for and never touched.
+    """
+    wide, first_cross = rows.wide.flat, len(target.vocabularies.values)
+    crosses = wide[wide >= first_cross] - first_cross
+    values = np.concatenate([wide[wide < first_cross], rows.rows.ravel(), *(bag.flat for bag in rows.bags)])
+    tables = {n: _as_read(target.weights[n], delta, n, crosses if n == "wide.crosses" else values) for n in delta.ids}
+    return replace(target, weights={**target.weights, **tables})
+
+
+def _as_read(table: torch.Tensor, delta: Delta, name: str, rows: Int32s) -> torch.Tensor:
+    wanted, ids = torch.from_numpy(np.unique(rows)).long(), delta.ids[name].long()
+    sketch, touched = torch.empty_like(table), torch.isin(ids, wanted)
+    sketch[wanted] = table[wanted]
+    sketch[ids[touched]] = delta.weights[name][touched]
+    return sketch
 
 
 def same_bits(one: Bundle, other: Bundle) -> bool:

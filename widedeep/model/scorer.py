@@ -34,7 +34,7 @@ class Scorer:
 
     def __init__(self, contract: Contract, batch: int, threads: int, precision: Precision = "float32") -> None:
         self._contract, self._batch, self._threads = contract, batch, threads
-        self._precision: torch.dtype = getattr(torch, precision)
+        self.precision = precision
         self._helpers = ThreadPoolExecutor(max(1, threads - 1), "scorer", one_thread)
         self._ready: dict[Set[str], Layers] = {}
 
@@ -74,7 +74,7 @@ class Scorer:
         """Kept for one bundle: with columns in common (`/rank`) and without (`/score`)."""
         known = self._ready.get(shared)
         if known is None or known.bundle is not bundle:
-            known = Layers(bundle, self._precision, self._batch, shared)
+            known = Layers(bundle, getattr(torch, self.precision), self._batch, shared)
             others = {columns: each for columns, each in self._ready.items() if each.bundle is bundle}
             self._ready = others | {shared: known}
         return known

@@ -30,8 +30,12 @@ class NoModelError(WidedeepError):
     """Nothing can be answered right now."""
 
 
+class UnfitModelError(WidedeepError):
+    """The release that serves has no answer to a good request."""
+
+
 class Catalogues:
-    """Those of the latest releases. `load` is what a reader calls before a release can be scored with."""
+    """Those of the latest releases. `load` is for before a release can be scored with."""
 
     def __init__(self, store: ObjectStore, contract: Contract, scratch: Path) -> None:
         self._store, self._contract, self._scratch = store, contract, scratch
@@ -54,7 +58,7 @@ class Answers:
         self._catalogues, self._metrics = catalogues, metrics
 
     def score(self, body: bytes) -> Fields:
-        """Raises RefusedError, NoModelError."""
+        """Raises RefusedError, NoModelError, UnfitModelError."""
         request = parsed(body, ScoreRequest)
         with self._model() as held:
             scores = self._scores("/score", held, self._reading(held).scored(request))
@@ -64,7 +68,7 @@ class Answers:
         """The `top` candidates, best first; ties in the order in which they were sent. `index` is their place there.
 
         Raises:
-            RefusedError, NoModelError.
+            RefusedError, NoModelError, UnfitModelError.
         """
         request = parsed(body, RankRequest)
         with self._model() as held:
@@ -112,6 +116,8 @@ class Answers:
     def _scores(self, route: str, held: Held, rows: pa.Table, shared: Set[str] = NONE) -> Scores:
         began = time.perf_counter()
         scores = self._scorer.scores(held.bundle, rows, shared)
+        if count := int((~np.isfinite(scores)).sum()):
+            raise UnfitModelError(f"{count} of {len(scores)} scores of {held.manifest.release_id} are not numbers; roll it back")
         self._metrics.scored(route, len(scores), time.perf_counter() - began)
         return scores
 

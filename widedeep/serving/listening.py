@@ -12,9 +12,12 @@ from tempfile import TemporaryDirectory
 import uvicorn
 from fastapi import FastAPI
 
+from widedeep.artifacts import Digest, Manifest, ReleaseId
 from widedeep.config import Settings
 from widedeep.data.contract import Contract
 from widedeep.errors import SettingsError, StackError, UsageError
+from widedeep.features.encoding import EncodedBatch
+from widedeep.model.bundle import Bundle
 from widedeep.model.determinism import deterministic
 from widedeep.model.scorer import Precision, Scorer
 from widedeep.publishing.keys import load_trust
@@ -22,9 +25,11 @@ from widedeep.publishing.store import ObjectStore
 from widedeep.serving.answers import Answers, Catalogues
 from widedeep.serving.followed import FollowedFile
 from widedeep.serving.follower import Follower
+from widedeep.serving.loading import this_release
 from widedeep.serving.metrics import Metrics
 from widedeep.serving.reader import ModelReader
 from widedeep.serving.server import application
+from widedeep.serving.warming import WarmUp
 
 SHORTEST_TOKEN = 16
 """Characters; drawn at random, nobody guesses so many."""
@@ -32,7 +37,10 @@ SHORTEST_TOKEN = 16
 
 @dataclass(frozen=True)
 class Serving:
-    """How a server scores and where it listens; port 0 is any free one. `followed` keeps the last move that it followed."""
+    """How a server scores and where it listens; port 0 is any free one. `followed` keeps the last move that it followed.
+
+    `release`: what it serves, with its manifest's digest, whoever is the lane's champion.
+    """
 
     lane: str
     host: str
@@ -42,6 +50,7 @@ class Serving:
     threads: int
     precision: Precision
     followed: Path | None = None
+    release: tuple[ReleaseId, Digest] | None = None
 
 
 def serve(
@@ -49,13 +58,16 @@ def serve(
 ) -> None:
     """Serve until the process is told to stop (SIGTERM, SIGINT); requests under way are answered first.
 
+    A server of one release does not begin without it.
+
     Raises:
+        All that `ModelReader.refresh` raises of that release.
         UsageError: it would listen beyond this machine without a token.
         SettingsError: the token is too short.
         StackError: the port is taken, or the address is not this machine's.
     """
     token = token_for(serving.host, settings)
-    with assembled(store, contract, settings, serving, token) as app, deterministic(threads=1):
+    with deterministic(threads=1), assembled(store, contract, settings, serving, token) as app:
         config = uvicorn.Config(app, serving.host, serving.port, access_log=False, log_level="warning", server_header=False)
         try:
             bound = config.bind_socket()
@@ -93,15 +105,23 @@ def _address(bound: socket) -> str:
 def assembled(
     store: ObjectStore, contract: Contract, settings: Settings, serving: Serving, token: str | None
 ) -> Iterator[FastAPI]:
-    """The application, and scratch space that lives as long as the context."""
-    with TemporaryDirectory(prefix="widedeep-serving-") as folder:
-        scratch, metrics = Path(folder), Metrics()
-        catalogues = Catalogues(store, contract, scratch)
-        kept, trust = FollowedFile(serving.followed, serving.lane), load_trust(settings)
-        reader = ModelReader(store, trust, serving.lane, scratch, followed=kept.read(), before=catalogues.load)
-        with Scorer(contract, serving.batch, serving.threads, serving.precision) as scorer:
-            answers = Answers(contract, reader, scorer, catalogues, metrics)
-            yield application(answers, Follower(reader, serving.poll_s, kept), metrics, token)
+    """The application, and scratch space that lives as long as the context. Raises: as `serve`."""
+    scoring = Scorer(contract, serving.batch, serving.threads, serving.precision)
+    with TemporaryDirectory(prefix="widedeep-serving-") as folder, scoring as scorer:
+        scratch, metrics, trust = Path(folder), Metrics(), load_trust(settings)
+        kept = FollowedFile(serving.followed, serving.lane)
+        catalogues, warm_up = Catalogues(store, contract, scratch), WarmUp(store, contract, scorer, scratch)
+
+        def before(manifest: Manifest, bundle: Bundle, as_read: Callable[[EncodedBatch], Bundle]) -> None:
+            warm_up.check(manifest, bundle, as_read)
+            catalogues.load(manifest)
+
+        target = this_release(store, trust, *serving.release) if serving.release else None
+        reader = ModelReader(store, trust, serving.lane, scratch, followed=kept.read(), before=before, target=target)
+        if serving.release:
+            reader.refresh()
+        answers = Answers(contract, reader, scorer, catalogues, metrics)
+        yield application(answers, Follower(reader, serving.poll_s, kept), metrics, token)
 
 
 def token_for(host: str, settings: Settings) -> str | None:

@@ -1,5 +1,7 @@
 """The one door by which a release comes into a process that serves: published, of the promised digest, signed where required."""
 
+from collections.abc import Callable
+
 from widedeep.artifacts import ChampionPointer, Digest, Manifest
 from widedeep.errors import IntegrityError, OrderError
 from widedeep.publishing import layout
@@ -9,6 +11,14 @@ from widedeep.publishing.releases import load_manifest
 from widedeep.publishing.signing import check_move, check_signature
 from widedeep.publishing.store import ObjectStore
 from widedeep.publishing.swap import check_newest
+
+Target = Callable[[ChampionPointer | None], tuple[ChampionPointer | None, Manifest]]
+"""What a reader goes to, given the last move that it has followed: that or a later move, if it follows moves, and the release."""
+
+
+def this_release(store: ObjectStore, trust: Trust, release_id: str, manifest_sha256: Digest) -> Target:
+    """That one, whoever is champion, and before anybody is."""
+    return lambda _followed: (None, load_to_rehearse(store, trust, release_id, manifest_sha256))
 
 
 def champion_to_serve(

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -23,17 +24,18 @@ import torch
 from widedeep.artifacts import ChampionPointer, FileRef, Manifest
 from widedeep.errors import IntegrityError, UsageError
 from widedeep.features.columns import cross_name
+from widedeep.features.encoding import EncodedBatch
 from widedeep.features.growth import Vocabularies
 from widedeep.features.vocabulary import CROSS_KEY, VALUE_KEY
 from widedeep.model.bundle import READER_FILES, Bundle, Tensors, load_bundle
-from widedeep.model.delta import Delta, fill, outline, require_fit, with_room
+from widedeep.model.delta import Delta, as_read, fill, outline, require_fit, with_room
 from widedeep.model.delta_files import FOLDER, DeltaHeader, check_leads, load_delta, reader_files
 from widedeep.model.specification import is_table
 from widedeep.publishing.keys import Trust
 from widedeep.publishing.releases import download, load_manifest
 from widedeep.publishing.signing import check_signature
 from widedeep.publishing.store import ObjectStore
-from widedeep.serving.loading import champion_to_serve
+from widedeep.serving.loading import Target, champion_to_serve
 from widedeep.serving.shared_lock import SharedLock
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,9 @@ MOST_DELTAS = 7
 
 ROOM = 1.25
 """By how much a table grows that is full: tables that grow by 1 % a day are copied every few weeks."""
+
+Before = Callable[[Manifest, Bundle, Callable[[EncodedBatch], Bundle]], object]
+"""Is given a release, its bundle, whose tables may still lack a delta's rows, and that bundle as given rows will read it."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,8 @@ class ModelReader:
     """Many threads may score with it while one refreshes it. `scratch` is a folder for files on their way.
 
     `followed` is the last move of the lane that it has seen: it goes on to later ones only. A process that starts again hands on
-    what it had. `before` is called with each release before anybody can score with it, and stops it by raising.
+    what it had. `target` says what it goes to, if not the lane's champion. `before` is called with each release before anybody
+    can score with it, and stops it by raising.
     """
 
     def __init__(
@@ -79,10 +85,12 @@ class ModelReader:
         scratch: Path,
         most_deltas: int = MOST_DELTAS,
         followed: ChampionPointer | None = None,
-        before: Callable[[Manifest], object] = lambda _manifest: None,
+        before: Before = lambda _manifest, _bundle, _as_read: None,
+        target: Target | None = None,
     ) -> None:
         self.followed, self._before = followed, before
         self._store, self._trust, self._lane = store, trust, lane
+        self._target = target or partial(champion_to_serve, store, trust, lane)
         self._scratch, self._most_deltas = scratch, most_deltas
         self._refreshing, self._lock = Lock(), SharedLock()
         self._held: Held | None = None
@@ -109,7 +117,7 @@ class ModelReader:
             UnknownOutcomeError: the store or the disk is at fault.
         """
         with self._refreshing:
-            self.followed, target = champion_to_serve(self._store, self._trust, self._lane, self.followed)
+            self.followed, target = self._target(self.followed)
             if self._held and self._held.manifest == target:
                 return Refreshed(target.release_id, "unchanged")
             found = self._by_deltas(target)
@@ -168,7 +176,7 @@ class ModelReader:
         tables = {name: _roomy(table, held.bundle.weights[name], delta.rows_of(name)) for name, table in held.tables.items()}
         bundle = outline(held.bundle, delta, tables)
         _index(bundle.vocabularies)
-        self._before(manifest)
+        self._before(manifest, bundle, partial(as_read, bundle, delta))
         with self._lock.alone():
             self._held = None
             fill(bundle, delta)
@@ -179,7 +187,7 @@ class ModelReader:
             download(self._store, manifest, Path(scratch), READER_FILES)
             bundle = load_bundle(Path(scratch), optimizer=False)
         _index(bundle.vocabularies)
-        self._before(manifest)
+        self._before(manifest, bundle, lambda _rows: bundle)
         with self._lock.alone():
             self._held = Held(manifest, bundle, {n: table for n, table in bundle.weights.items() if is_table(n)})
 

@@ -22,7 +22,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from widedeep.model.scorer import one_thread
-from widedeep.serving.answers import Answers, NoModelError
+from widedeep.serving.answers import Answers, NoModelError, UnfitModelError
 from widedeep.serving.follower import Follower
 from widedeep.serving.metrics import CONTENT_TYPE, Metrics
 from widedeep.serving.values import RefusedError, cut
@@ -123,6 +123,8 @@ class _Desk:
             return self._problem(str(error), error.status)
         except NoModelError as error:
             return self._problem(str(error), 503)
+        except UnfitModelError as error:
+            return self._problem(str(error), 500)
         except ClientDisconnect:
             return self._problem("body: the client went away before all of it was here", 400)
         except Exception:

@@ -6,12 +6,12 @@ from widedeep.artifacts import LIVE, DryRunReport, Manifest, Part
 from widedeep.data.contract import Contract
 from widedeep.errors import ContractError, UsageError
 from widedeep.evaluation.report.values import Report
-from widedeep.publishing import lanes, layout, releases
+from widedeep.publishing import lanes, releases
 from widedeep.publishing.pending import Seen, unlearnt
 from widedeep.publishing.renewals import seen_by
 from widedeep.publishing.store import ObjectStore
 from widedeep.steps.gating import held_out_rows
-from widedeep.steps.named import find_release
+from widedeep.steps.named import find_manifest
 from widedeep.steps.reporting import bare_report, holdout_of, sliced, work_of
 from widedeep.steps.workplace import Workplace
 
@@ -24,7 +24,7 @@ def compare(place: Workplace, candidate: str, champion: str) -> Report:
         ContractError: one was trained by another split.
         IntegrityError: a release is damaged.
     """
-    ours, theirs = (_manifest(place.store, find_release(place.store, name)) for name in (candidate, champion))
+    ours, theirs = (find_manifest(place.store, name) for name in (candidate, champion))
     holdout = (newest_unlearnt(place.store, place.contract, ours, theirs),)
     return _measured(place, ours, theirs, holdout)
 
@@ -47,11 +47,6 @@ def newest_unlearnt(store: ObjectStore, contract: Contract, *manifests: Manifest
         )
     newest = max(unseen, key=lambda snapshot: snapshot.span)
     return Part(span=newest.span, version=newest.version, digest=newest.digest, part="holdout")
-
-
-def _manifest(store: ObjectStore, release_id: str) -> Manifest:
-    published = store.get(layout.manifest(release_id)) is not None
-    return releases.load_manifest(store, release_id, published=published)
 
 
 def _rehearsed(store: ObjectStore, manifest: Manifest) -> DryRunReport | None:

@@ -31,6 +31,17 @@ def find_release(store: ObjectStore, text: str) -> str:
     )
 
 
+def find_manifest(store: ObjectStore, text: str) -> Manifest:
+    """The manifest of the one release, or candidate, whose id starts with this text.
+
+    Raises:
+        UsageError: there is none, or more than one.
+        IntegrityError, FormatError: it can't be read.
+    """
+    release_id = find_release(store, text)
+    return releases.load_manifest(store, release_id, published=store.get(layout.manifest(release_id)) is not None)
+
+
 def published_ids(store: ObjectStore) -> tuple[str, ...]:
     """All that are published, also those whose manifest can't be read."""
     return tuple(release_id for key in store.keys(layout.RELEASES) if (release_id := layout.published(key)))
