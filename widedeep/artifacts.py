@@ -215,7 +215,17 @@ class Candidate(Value):
 
 
 class DryRunReport(Value):
-    """What a fresh process saw when it loaded the candidate as a server would. Empty `failures` means it may serve."""
+    """What was seen of the candidate on a server of its own, beside one of the champion. Empty `failures` means it may serve.
+
+    `champion_unserved`: why the champion could not stand beside it. `timed_again`: the times are those of a second look. In MB:
+    `peak_rss_mb` is what its process held, `release_mb` what of it the release took, `growth_mb` what it grew by under requests.
+    """
+
+    later = frozenset(
+        {"precision", "champion", "champion_unserved", "timed_again", "score_p95_ms", "champion_p50_ms", "champion_p95_ms"}
+        | {"champion_p99_ms", "release_mb", "champion_release_mb", "growth_mb", "lowest_score", "highest_score"}
+        | {"largest_repeat_difference", "rank_agreement"}
+    )
 
     release_id: ReleaseId
     manifest_sha256: Digest
@@ -229,6 +239,21 @@ class DryRunReport(Value):
     score_p50_ms: float | None = None
     score_p99_ms: float | None = None
     peak_rss_mb: float | None = None
+    precision: str | None = None
+    champion: ReleaseId | None = None
+    champion_unserved: str | None = None
+    timed_again: bool = False
+    score_p95_ms: float | None = None
+    champion_p50_ms: float | None = None
+    champion_p95_ms: float | None = None
+    champion_p99_ms: float | None = None
+    release_mb: float | None = None
+    champion_release_mb: float | None = None
+    growth_mb: float | None = None
+    lowest_score: float | None = None
+    highest_score: float | None = None
+    largest_repeat_difference: float | None = None
+    rank_agreement: float | None = None
 
 
 class MetricReport(Value):

@@ -18,7 +18,7 @@ from widedeep.publishing.pointer import standing
 from widedeep.publishing.signing import sign, sign_move
 from widedeep.publishing.store import Blob
 from widedeep.serving.loading import champion_to_serve, load_to_serve
-from widedeep.serving.rehearsal import rehearse
+from widedeep.serving.rehearsal.examining import examine
 from widedeep.steps.workplace import open_workplace
 
 KEPT = Path(__file__).parents[1] / "formats" / "1"  # two small releases, signed
@@ -69,9 +69,9 @@ def test_a_candidate_is_rehearsed_unsigned_but_a_published_release_by_a_servers_
     contract = load_contract(KEPT / "contract.yaml")
     named = (manifest.release_id, manifest.content_digest())
     with pytest.raises(SignatureError):
-        rehearse(store, contract, *named, tmp_path, STRANGERS)
+        examine(store, contract, *named, tmp_path, STRANGERS)
     del store.objects[layout.manifest(manifest.release_id)]
-    assert rehearse(store, contract, *named, tmp_path, STRANGERS).failures == ()
+    assert examine(store, contract, *named, tmp_path, STRANGERS).report.failures == ()
 
 
 def test_who_has_followed_nothing_yet_does_not_follow_an_old_pointer_however_well_it_is_signed(

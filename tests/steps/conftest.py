@@ -24,7 +24,7 @@ from widedeep.publishing.pointer import standing
 from widedeep.publishing.releases import load_manifest
 from widedeep.publishing.s3 import S3Store
 from widedeep.publishing.signing import sign, sign_move
-from widedeep.serving.rehearsal import rehearse
+from widedeep.serving.rehearsal.examining import examine
 from widedeep.steps import Workplace, bootstrap, judgement
 
 CONTRACTS = Path(__file__).parents[1] / "contracts"
@@ -123,10 +123,10 @@ def _chain(store: S3Store, seaweedfs, scratch: Path) -> Chain:
 def rehearsed_here(monkeypatch) -> None:
     """Dry runs in this process."""
 
-    def rehearsed(place, candidate):
+    def rehearsed(place, candidate, _champion):
         with TemporaryDirectory() as folder:
             arguments = (candidate.release_id, candidate.manifest_sha256, Path(folder), Trust({}, required=False))
-            return rehearse(place.store, place.contract, *arguments)
+            return examine(place.store, place.contract, *arguments).report
 
     monkeypatch.setattr(judgement, "_rehearse", rehearsed)
 

@@ -12,7 +12,7 @@ from widedeep.publishing.pointer import champion
 from widedeep.publishing.releases import load_manifest
 from widedeep.serving import reader as reader_module
 from widedeep.serving.reader import ModelReader
-from widedeep.serving.rehearsal import rehearse
+from widedeep.serving.rehearsal.examining import examine
 from widedeep.steps import ingest, run_span, start, train, validate
 
 
@@ -56,17 +56,17 @@ def test_a_release_of_another_shape_than_its_parent_has_no_delta_and_says_so(beg
     assert "hidden changed; servers load this release in full" in caplog.text
 
 
-def rehearsed(chain, candidate, folder):
+def examined(chain, candidate, folder):
     place = chain.place
     trust = load_trust(place.settings)
-    return rehearse(place.store, place.contract, candidate.release_id, candidate.manifest_sha256, folder, trust)
+    return examine(place.store, place.contract, candidate.release_id, candidate.manifest_sha256, folder, trust).report
 
 
 def test_the_dry_run_applies_the_delta_and_refuses_one_that_leads_elsewhere(begun, tmp_path, monkeypatch):
     candidate = trained(begun)
-    assert rehearsed(begun, candidate, tmp_path / "one").failures == ()
+    assert examined(begun, candidate, tmp_path / "one").failures == ()
     monkeypatch.setattr("widedeep.model.delta.fill", lambda *_: None)
-    (failure,) = rehearsed(begun, candidate, tmp_path / "two").failures
+    (failure,) = examined(begun, candidate, tmp_path / "two").failures
     assert "leads from" in failure
 
 
@@ -76,12 +76,12 @@ def test_the_dry_run_refuses_a_delta_on_another_base(begun, tmp_path, monkeypatc
     def other(*_):
         raise IntegrityError("leads on from another release")
 
-    monkeypatch.setattr("widedeep.serving.rehearsal.check_leads", other)
-    (failure,) = rehearsed(begun, candidate, tmp_path / "one").failures
+    monkeypatch.setattr("widedeep.serving.rehearsal.examining.check_leads", other)
+    (failure,) = examined(begun, candidate, tmp_path / "one").failures
     assert failure.startswith("its delta can't be applied: ")
 
 
-def test_a_release_that_outlived_its_base_can_still_be_rehearsed(begun, tmp_path):
+def test_a_release_that_outlived_its_base_can_still_be_examined(begun, tmp_path):
     candidate = trained(begun)
     begun.place.store.delete(layout.manifest(begun.first.release))
-    assert rehearsed(begun, candidate, tmp_path / "one").failures == ()
+    assert examined(begun, candidate, tmp_path / "one").failures == ()

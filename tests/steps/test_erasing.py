@@ -23,7 +23,7 @@ from widedeep.publishing.pointer import champion
 from widedeep.publishing.releases import load_manifest
 from widedeep.publishing.renewals import load_renewals
 from widedeep.serving.ranking import rank
-from widedeep.serving.rehearsal import rehearse
+from widedeep.serving.rehearsal.examining import examine
 from widedeep.steps import (
     bootstrap,
     erase,
@@ -51,10 +51,10 @@ LEARNT: dict[str, bytes] = {}
 def begun(chain, monkeypatch):
     """The chain over a store in memory, with three days learnt."""
 
-    def rehearsed(place, candidate):
+    def rehearsed(place, candidate, _champion):
         with TemporaryDirectory() as folder:
             arguments = (candidate.release_id, candidate.manifest_sha256, Path(folder), Trust({}, required=False))
-            return rehearse(place.store, place.contract, *arguments)
+            return examine(place.store, place.contract, *arguments).report
 
     monkeypatch.setattr(judgement, "_rehearse", rehearsed)
     store = MemoryStore()

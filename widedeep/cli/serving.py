@@ -36,5 +36,6 @@ def serve(
         rule = place.contract.serving
         scoring = batch or rule.batch, threads or rule.threads, precision or rule.precision
         found = find_manifest(place.store, release) if release else None
-        serving = Serving(lane, host, port, poll, *scoring, followed, found and (found.release_id, found.content_digest()))
+        pinned = (found.release_id, found.content_digest()) if found else None
+        serving = Serving(lane, host, port, poll, *scoring, followed, pinned)
         listen(place.store, place.contract, place.settings, serving, lambda address: out.print(address, highlight=False))

@@ -122,7 +122,7 @@ class Reading:
             i = next(i for i, row in enumerate(rows) if name in row)
             raise RefusedError(f"{place(i)}: got a field {cut(name)!r}, which contract {self.contract.name} does not know")
         for name in sorted(given - set(self._of(whose, known))):
-            raise RefusedError(f"{place(0)}: got {name!r}, which belongs to {self._owner(name)!r}")
+            raise RefusedError(f"{place(0)}: got {name!r}, which belongs to {owner(self.contract, name)!r}")
         columns = {
             name: self._column(rows, name, known[name], place, read=name in needed) for name in sorted(given | set(needed))
         }
@@ -146,13 +146,7 @@ class Reading:
         return self._of(whose, [*self.features.keyed, *self.features.numeric])
 
     def _of(self, whose: str | None, names: Sequence[str] | Mapping[str, Column]) -> list[str]:
-        return [name for name in names if whose in (None, self._owner(name))]
-
-    def _owner(self, name: str) -> str:
-        if name == self.contract.user:
-            return "user"
-        column = self.contract.columns.get(name)
-        return "item" if name in item_columns(self.contract) else column.of if column else "context"
+        return [name for name in names if whose in (None, owner(self.contract, name))]
 
     def _bound(self, once: Mapping[str, NDArray[np.int64]], each: Mapping[str, NDArray[np.int64]], count: int) -> None:
         lengths = {**once, **each}
@@ -167,6 +161,14 @@ class Reading:
                 "Send fewer rows, or shorter lists",
                 413,
             )
+
+
+def owner(contract: Contract, name: str) -> str:
+    """Whose column it is in a `/rank` request: the user's, an item's or the context's."""
+    if name == contract.user:
+        return "user"
+    column = contract.columns.get(name)
+    return "item" if name in item_columns(contract) else column.of if column else "context"
 
 
 def _counted(rows: int) -> dict[str, pa.Array]:

@@ -119,13 +119,14 @@ def _check_rows(place: Workplace, past: Iterable[Outcome], to: Manifest) -> None
 
 
 def rehearse_rollback(place: Workplace, plan: RollbackPlan) -> str:
-    """Serve the old release in a fresh process, as before a promotion. Returns the key of the report.
+    """Serve the old release on a server of its own, as before a promotion. Returns the key of the report.
 
     Raises:
         PermanentError: it fails, and the reasons; the pointer stays.
         UnknownOutcomeError: the store, the disk or the process's environment failed.
     """
-    report = rehearsed(place, plan.to)
+    # Nobody stands beside it: to be unlike the champion, or slower, is no fault of who comes back for it.
+    report = rehearsed(place, plan.to, None)
     name = f"rollback-{plan.lane}-{plan.sequence}-{report.content_digest()[:16]}"
     key = releases.save_evidence(place.store, plan.to.release_id, name, report)
     if report.failures:
