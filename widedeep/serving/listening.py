@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import uvicorn
 from fastapi import FastAPI
 
-from widedeep.artifacts import Digest, Manifest, ReleaseId
+from widedeep.artifacts import LIVE, Digest, Manifest, ReleaseId
 from widedeep.config import Settings
 from widedeep.data.contract import Contract
 from widedeep.errors import SettingsError, StackError, UsageError
@@ -30,6 +30,9 @@ from widedeep.serving.metrics import Metrics
 from widedeep.serving.reader import ModelReader
 from widedeep.serving.server import application
 from widedeep.serving.warming import WarmUp
+
+NEVER_S = 86_400.0
+"""Between two looks of a server that has nothing to look for."""
 
 SHORTEST_TOKEN = 16
 """Characters; drawn at random, nobody guesses so many."""
@@ -51,6 +54,12 @@ class Serving:
     precision: Precision
     followed: Path | None = None
     release: tuple[ReleaseId, Digest] | None = None
+
+
+def alone(contract: Contract, release: tuple[ReleaseId, Digest]) -> Serving:
+    """A server of one release as the contract says, for this machine alone."""
+    rule = contract.serving
+    return Serving(LIVE, "127.0.0.1", 0, NEVER_S, rule.batch, rule.threads, rule.precision, release)
 
 
 def serve(

@@ -1,30 +1,23 @@
 """`python -m widedeep.serving.rehearsal RELEASE MANIFEST_SHA256` prints a `DryRunReport`.
 
-`--champion RELEASE MANIFEST_SHA256` is driven beside it. `--server` names a module that serves the candidate in place of
-`widedeep.serving.listening`: what a dry run makes of a server that misbehaves can be tried so.
+`--champion RELEASE MANIFEST_SHA256` is driven beside it.
 """
 
 import argparse
 import os
 import sys
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from widedeep.artifacts import LIVE
 from widedeep.config import load_settings
-from widedeep.data.contract import Contract, load_contract
+from widedeep.data.contract import load_contract
 from widedeep.errors import PermanentError, WidedeepError
 from widedeep.publishing.keys import load_trust
 from widedeep.publishing.s3 import open_store
-from widedeep.serving.listening import Serving
+from widedeep.serving.listening import alone
+from widedeep.serving.listening import serve as listen
 from widedeep.serving.rehearsal.rehearsing import Named, Rehearsal, rehearse
 from widedeep.serving.rehearsal.servers import LateError, Main
-
-SERVER = "widedeep.serving.listening"
-
-POLL_S = 3600.0
-"""A server of one release has nothing to look for."""
 
 
 def main(arguments: list[str]) -> int:
@@ -46,7 +39,6 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("candidate", nargs=2, metavar=("RELEASE", "MANIFEST_SHA256"))
     parser.add_argument("--champion", nargs=2, metavar=("RELEASE", "MANIFEST_SHA256"))
     parser.add_argument("--limit-s", type=float, default=300.0)
-    parser.add_argument("--server", default=SERVER)
     return parser.parse_args(arguments)
 
 
@@ -56,18 +48,13 @@ def _main(asked: argparse.Namespace) -> None:
     candidate, champion = tuple(asked.candidate), tuple(asked.champion) if asked.champion else None
 
     def serve(release: Named) -> Main:
-        module, serving = asked.server if release == candidate else SERVER, _serving(contract, release)
-        return lambda on_address: import_module(module).serve(open_store(settings), contract, settings, serving, on_address)
+        serving = alone(contract, release)
+        return lambda on_address: listen(open_store(settings), contract, settings, serving, on_address)
 
     with TemporaryDirectory(prefix="widedeep-rehearsal-") as folder:
         rehearsal = Rehearsal(candidate, champion, asked.limit_s, serve)
         report = rehearse(rehearsal, lambda: open_store(settings), contract, Path(folder), load_trust(settings))
     sys.stdout.write(report.model_dump_json() + "\n")
-
-
-def _serving(contract: Contract, release: Named) -> Serving:
-    rule = contract.serving
-    return Serving(LIVE, "127.0.0.1", 0, POLL_S, rule.batch, rule.threads, rule.precision, release)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from widedeep.data.contract import Contract
 from widedeep.errors import IntegrityError
 from widedeep.model.bundle import READER_FILES, Bundle, load_bundle
 from widedeep.model.delta import applied, same_bits
-from widedeep.model.delta_files import FOLDER, check_leads, load_delta
+from widedeep.model.delta_files import FOLDER, check_leads, load_delta, reader_files
 from widedeep.model.golden import GOLDEN_FILE, GOLDEN_SCORE
 from widedeep.publishing import layout
 from widedeep.publishing.keys import Trust
@@ -29,6 +29,7 @@ class Examined:
     """`traffic` and `expected`, the trainer's scores of its rows, are None where the release can't be loaded."""
 
     report: DryRunReport
+    files_mb: float = 0.0
     traffic: Traffic | None = None
     expected: tuple[float, ...] = ()
 
@@ -53,7 +54,12 @@ def examine(
     failures = (*_delta_failures(store, manifest, folder, bundle), *_not_in(catalogue, golden, contract))
     report = bare.model_copy(update={"failures": failures, "files_verified": len(manifest.files)})
     traffic = Traffic.of(golden, catalogue, contract, bundle.vocabularies.features)
-    return Examined(report, traffic, tuple(golden[GOLDEN_SCORE].to_pylist()))
+    return Examined(report, files_mb(manifest), traffic, tuple(golden[GOLDEN_SCORE].to_pylist()))
+
+
+def files_mb(manifest: Manifest) -> float:
+    """What a reader loads of a release."""
+    return sum(file.size_bytes for file in reader_files(manifest)) / 2**20
 
 
 def _tables(manifest: Manifest, folder: Path) -> tuple[pa.Table, pa.Table | None]:

@@ -6,15 +6,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from widedeep.artifacts import Digest, DryRunReport, ReleaseId
+from widedeep.artifacts import Digest, DryRunReport, Manifest, ReleaseId
 from widedeep.data.contract import Contract
 from widedeep.errors import IntegrityError, UnknownOutcomeError
 from widedeep.evaluation import dry_run
 from widedeep.evaluation.dry_run import Measured, Served
 from widedeep.publishing.keys import Trust
 from widedeep.publishing.store import ObjectStore
+from widedeep.serving.loading import load_to_rehearse
 from widedeep.serving.rehearsal.driving import drive, timed_again
-from widedeep.serving.rehearsal.examining import Examined, examine
+from widedeep.serving.rehearsal.examining import Examined, examine, files_mb
 from widedeep.serving.rehearsal.servers import LateError, Main, Server, started
 from widedeep.serving.rehearsal.traffic import Traffic
 
@@ -32,6 +33,16 @@ class Rehearsal:
     serve: Callable[[Named], Main]
 
 
+@dataclass(frozen=True)
+class Beside:
+    """The champion, or why there is none: one that can't be served holds nobody up who can."""
+
+    server: Server | None = None
+    release_id: ReleaseId | None = None
+    unserved: str | None = None
+    files_mb: float = 0.0
+
+
 def rehearse(
     rehearsal: Rehearsal, open_store: Callable[[], ObjectStore], contract: Contract, folder: Path, trust: Trust
 ) -> DryRunReport:
@@ -47,30 +58,28 @@ def rehearse(
         ours = stack.enter_context(started("candidate", rehearsal.serve(rehearsal.candidate), deadline))
         champion = rehearsal.champion
         theirs = stack.enter_context(started("champion", rehearsal.serve(champion), deadline)) if champion else None
-        examined = examine(open_store(), contract, *rehearsal.candidate, folder, trust)
+        store = open_store()
+        examined = examine(store, contract, *rehearsal.candidate, folder, trust)
         if examined.traffic is None or examined.report.failures:
             return examined.report
         try:
-            return _driven(rehearsal, ours, theirs, examined, examined.traffic, contract)
+            beside = _beside(theirs, lambda: load_to_rehearse(store, trust, *champion)) if champion and theirs else Beside()
+            return _driven(ours, beside, examined, examined.traffic, contract)
         except LateError as late:
             if theirs and not (late.of == ours.name and theirs.answers()):
-                raise UnknownOutcomeError(f"{late}; the champion beside it does no better, so this machine is too slow") from late
+                raise UnknownOutcomeError(f"{late}, and so the machine is at fault: the champion is no better off") from late
             raise
 
 
-def _driven(
-    rehearsal: Rehearsal, ours: Server, theirs: Server | None, examined: Examined, traffic: Traffic, contract: Contract
-) -> DryRunReport:
-    champion = rehearsal.champion[0] if rehearsal.champion else None
-    theirs, unserved = _beside(theirs)
-    told = {"champion": champion, "champion_unserved": unserved, "precision": contract.serving.precision}
+def _driven(ours: Server, beside: Beside, examined: Examined, traffic: Traffic, contract: Contract) -> DryRunReport:
+    limits, precision, theirs = contract.dry_run, contract.serving.precision, beside.server
+    told = {"champion": beside.release_id, "champion_unserved": beside.unserved, "precision": precision}
     report = examined.report.model_copy(update=told)
     try:
         ours.wait()
     except IntegrityError as error:
         return report.model_copy(update={"failures": (f"a server refuses it: {error}",)})
-    limits, precision = contract.dry_run, contract.serving.precision
-    measured = drive(ours, theirs, rehearsal.candidate[0], traffic, examined.expected)
+    measured = drive(ours, theirs, report.release_id, traffic, examined.expected).with_files(examined.files_mb, beside.files_mb)
     only_slow = dry_run.slow(measured, limits) and not dry_run.unfit(measured, limits, precision)
     if only_slow:
         measured = timed_again(ours, theirs, traffic, measured)
@@ -78,14 +87,13 @@ def _driven(
     return report.model_copy(update={"failures": failures, "timed_again": bool(only_slow), **_figures(measured)})
 
 
-def _beside(champion: Server | None) -> tuple[Server | None, str | None]:
-    """The champion's server, or why there is none: a champion that can't be served holds nobody up who can."""
+def _beside(server: Server, manifest: Callable[[], Manifest]) -> Beside:
     try:
-        if champion:
-            champion.wait()
+        server.wait()
+        champion = manifest()
+        return Beside(server, champion.release_id, None, files_mb(champion))
     except IntegrityError as error:
-        return None, str(error)
-    return champion, None
+        return Beside(unserved=str(error))
 
 
 def _figures(measured: Measured) -> dict[str, object]:
