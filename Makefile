@@ -23,7 +23,7 @@ UV_VERSION := 0.13.9
 TORCH_VERSION := 2.13.0
 say = @printf '\033[1m%s\033[0m\n'
 
-.PHONY: help setup local-airflow stop status logs shell demo test test-live check format bench bench-validation bench-gate bench-serving soak screenshots schema lock clean distclean
+.PHONY: help setup local-airflow stop status logs shell demo test test-live check format bench bench-validation bench-gate bench-serving bench-dry-run soak screenshots schema lock clean distclean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
@@ -76,6 +76,9 @@ bench-gate: $(READY) ## Judge good and harmed candidates where the truth is know
 
 bench-serving: $(READY) ## Time the scoring server beside stock torch and ONNX Runtime; 200 hot swaps under load (a quarter of an hour)
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m benchmarks.serving
+
+bench-dry-run: $(READY) ## Rehearse 28 poisoned candidates and 200 good ones, and see which are blocked (half an hour)
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m benchmarks.dry_run
 
 soak: $(READY) $(SAMPLE) ## Kill runs and the store 200 times at random moments (half an hour)
 	$(BIN)/python -m benchmarks.crash

@@ -6,6 +6,7 @@ Each writes its file into `benchmarks/results/`.
 import sys
 
 from benchmarks import big_span, delta, local_stack, parse_dags, quantile_refit, relevance, rollback, sample_chain, transfer
+from benchmarks.dry_run import __main__ as dry_run
 from benchmarks.engine import __main__ as engine
 from benchmarks.gate import __main__ as gate
 from benchmarks.quality import movielens, simulated
@@ -22,6 +23,7 @@ PARTS = {
     "delta": lambda: delta.main([]),
     "serving": lambda: serving.main([]),
     "gate": lambda: gate.main([]),
+    "dry-run": lambda: dry_run.main([]),
     "big-span": lambda: big_span.main([]),
     "quality-simulated": lambda: simulated.main([]),
     "relevance": relevance.main,

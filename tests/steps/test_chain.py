@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from widedeep.artifacts import LIVE, DryRunReport, Manifest, Verdict
-from widedeep.errors import ContractError, OrderError, PermanentError
+from widedeep.errors import ContractError, OrderError, PermanentError, UnknownOutcomeError
 from widedeep.publishing import lanes, releases
 from widedeep.publishing.pointer import champion
 from widedeep.steps import bootstrap, dry_run, gate, ingest, publish, readiness, run_span, settle, start, train, validate
@@ -202,13 +202,30 @@ def test_a_candidate_that_diverged_is_rejected_in_words_and_the_chain_goes_on(be
     assert run_span(begun.place, begun.day(4)).result in {"promoted", "held", "rejected"}
 
 
-def test_a_dry_run_that_is_too_slow_twice_rejects_but_only_under_its_own_limit(begun):
+def hurried(chain):
+    """The chain's place with no time at all for a dry run."""
+    return with_contract(chain, dry_run=chain.place.contract.dry_run.model_copy(update={"timeout": timedelta(milliseconds=50)}))
+
+
+def test_a_dry_run_in_which_the_champion_is_too_slow_as_well_holds_nothing_against_the_candidate(begun):
     begun.deliver(3)
-    hurried = begun.place.contract.dry_run.model_copy(update={"timeout": timedelta(milliseconds=50)})
     progress = walked(begun, begun.day(3), ingest, validate, train)
-    late = gate(begun.place, dry_run(with_contract(begun, dry_run=hurried), progress))
+    with pytest.raises(UnknownOutcomeError, match="the machine is at fault"):
+        dry_run(hurried(begun), progress)
+    report = DryRunReport.from_bytes(begun.place.store.get(dry_run(begun.place, progress).dry_run).data)
+    assert report.failures == ()
+    assert report.champion == begun.first.release
+    assert report.champion_ms
+
+
+def test_a_dry_run_that_is_too_slow_twice_with_no_champion_beside_it_rejects_but_only_under_its_own_limit(chain):
+    chain.deliver(0)
+    progress = walked(chain, chain.day(0), ingest, validate, train)
+    late = gate(chain.place, dry_run(hurried(chain), progress))
     assert late.decision == "reject"
-    assert gate(begun.place, dry_run(begun.place, progress)).decision != "reject"
+    (reason,) = Verdict.from_bytes(chain.place.store.get(late.verdict).data).reasons
+    assert reason.startswith("twice: candidate: could not be asked")
+    assert gate(chain.place, dry_run(chain.place, progress)).decision != "reject"
 
 
 def test_a_dry_run_that_the_store_refuses_holds_nothing_against_the_candidate(begun):

@@ -107,13 +107,27 @@ def _seen(dry_run: DryRunReport) -> Iterator[tuple[str, str]]:
         ("files verified", dry_run.files_verified, ""),
         ("real rows scored", dry_run.rows_scored, ""),
         ("largest error of a score", dry_run.largest_score_error, ""),
+        ("lowest score", dry_run.lowest_score, ""),
+        ("highest score", dry_run.highest_score, ""),
+        ("largest difference between two answers", dry_run.largest_repeat_difference, ""),
+        ("rank correlation with the champion", dry_run.rank_agreement, ""),
         ("loaded in", dry_run.load_s, " s"),
         ("median request", dry_run.score_p50_ms, " ms"),
+        ("slowest of twenty", dry_run.score_p95_ms, " ms"),
         ("slowest of a hundred", dry_run.score_p99_ms, " ms"),
+        ("the champion's median request", dry_run.champion_p50_ms, " ms"),
+        ("the champion's slowest of a hundred", dry_run.champion_p99_ms, " ms"),
         ("peak memory", dry_run.peak_rss_mb, " MB"),
+        ("of it, the release's", dry_run.release_mb, " MB"),
+        ("the champion's", dry_run.champion_release_mb, " MB"),
+        ("grown under requests by", dry_run.growth_mb, " MB"),
     ):
         if value is not None:
             yield name, f"{number(value)}{unit}"
+    if dry_run.champion_unserved:
+        yield "the champion was not beside it", dry_run.champion_unserved
+    if dry_run.timed_again:
+        yield "timed", "twice: it was only slow at first"
 
 
 def _origin(report: Report, in_store: bool) -> str:
