@@ -222,7 +222,17 @@ class DryRunReport(Value):
     """
 
     later = frozenset(
-        {"precision", "champion", "champion_unserved", "timed_again", "score_p95_ms", "champion_p50_ms", "champion_p95_ms"}
+        {
+            "score_ms",
+            "champion_ms",
+            "precision",
+            "champion",
+            "champion_unserved",
+            "timed_again",
+            "score_p95_ms",
+            "champion_p50_ms",
+            "champion_p95_ms",
+        }
         | {"champion_p99_ms", "release_mb", "champion_release_mb", "growth_mb", "lowest_score", "highest_score"}
         | {"largest_repeat_difference", "rank_agreement"}
     )

@@ -1,6 +1,7 @@
 """What a dry run measured is judged by laws: worse in anything never passes where better failed."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
+from widedeep.artifacts import DryRunReport
 from widedeep.data.contract import DryRun
 from widedeep.evaluation.dry_run import Measured, Scores, Served, failures, rank_correlation, slow, unfit
 
 LIMITS = DryRun()
+FORMATS = Path(__file__).parents[1] / "formats"
 FINE = Measured(
     candidate=Served(load_s=1.0, ms=(3.0,) * 40, base_mb=300.0, peak_mb=400.0, growth_mb=5.0, files_mb=10.0),
     champion=Served(load_s=1.0, ms=(3.0,) * 40, base_mb=300.0, peak_mb=400.0, files_mb=10.0),
@@ -119,3 +122,8 @@ def test_the_rank_correlation_is_spearmans(pairs):
         assert np.ptp(one) == 0 or np.ptp(other) == 0
     else:
         assert found == pytest.approx(spearmanr(one, other).statistic)
+
+
+@pytest.mark.parametrize("stored", sorted(FORMATS.glob("*/store/evidence/*/dry-run-*.json")), ids=lambda path: path.parent.name)
+def test_a_report_from_before_there_was_so_much_to_tell_is_read_and_written_as_it_was(stored):
+    assert DryRunReport.from_bytes(stored.read_bytes()).to_bytes() == stored.read_bytes()

@@ -97,6 +97,21 @@ class Tags(HTMLParser):
         self.text.append(data)
 
 
+def test_the_page_tells_what_the_dry_run_measured_of_both_servers():
+    seen = {"champion_p50_ms": 1.55, "rank_agreement": 0.93, "growth_mb": 7.5, "champion_unserved": HOSTILE, "timed_again": True}
+    dry_run = whole().dry_run.model_copy(update=seen)
+    html = page(whole(dry_run=dry_run), in_store=True).decode()
+    for told in (
+        "<dd>1.55 ms</dd>",
+        "<dd>0.93</dd>",
+        "<dd>7.5 MB</dd>",
+        "the champion was not beside it",
+        "twice: it was only slow",
+    ):
+        assert told in html
+    assert HOSTILE not in html
+
+
 def test_nothing_that_was_delivered_runs_and_nothing_is_loaded():
     found = Tags(page(whole()))
     assert not {"script", "img", "link", "iframe", "object", "image", "foreignobject"} & set(found.tags)

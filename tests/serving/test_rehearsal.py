@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from functools import partial
 from pathlib import Path
@@ -139,7 +140,7 @@ def test_servers_end_with_the_process_that_started_them_even_if_it_is_killed(tmp
         "def main(_):\n"
         f"    pathlib.Path({str(told)!r}).write_text(str(os.getpid()))\n"
         "    time.sleep(600)\n"
-        "with started('candidate', main, 0.0):\n"
+        "with started('candidate', main, 0.0, pathlib.Path()):\n"
         "    time.sleep(600)\n"
     )
     with subprocess.Popen([sys.executable, "-c", program]) as driver:
@@ -162,3 +163,15 @@ def until(condition) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_dry_run_leaves_nothing_outside_its_folder_even_where_it_stops_its_servers_half_way(shop, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
+    release = shop.releases[1]
+    (weights,) = [file for file in release.files if file.name == "weights.safetensors"]
+    shop.store.objects[layout.release_file(release.release_id, weights)] = b"torn"
+    (failure,) = rehearsed(shop, tmp_path / "own").failures
+    assert failure.startswith("can't be loaded: ")
+    assert not list(elsewhere.iterdir())

@@ -53,11 +53,12 @@ def rehearse(
         UnknownOutcomeError: the store, the disk or this machine is at fault, not the candidate.
         SignatureError: a release is published without the signature that is required.
     """
-    deadline = time.monotonic() + rehearsal.limit_s
+    deadline, scratch = time.monotonic() + rehearsal.limit_s, folder / "scratch"
+    scratch.mkdir(parents=True)
     with ExitStack() as stack:
-        ours = stack.enter_context(started("candidate", rehearsal.serve(rehearsal.candidate), deadline))
+        ours = stack.enter_context(started("candidate", rehearsal.serve(rehearsal.candidate), deadline, scratch))
         champion = rehearsal.champion
-        theirs = stack.enter_context(started("champion", rehearsal.serve(champion), deadline)) if champion else None
+        theirs = stack.enter_context(started("champion", rehearsal.serve(champion), deadline, scratch)) if champion else None
         store = open_store()
         examined = examine(store, contract, *rehearsal.candidate, folder, trust)
         if examined.traffic is None or examined.report.failures:

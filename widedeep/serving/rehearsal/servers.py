@@ -7,6 +7,7 @@ nothing of a release is in memory before the server itself has fetched it from t
 import json
 import multiprocessing
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -86,6 +87,8 @@ class Server:
 
     def answers(self) -> bool:
         """Whether it is there, in `STOP_S`."""
+        if not self._place:
+            return False
         connection = HTTPConnection(self._place, timeout=STOP_S)
         try:
             connection.request("GET", "/health")
@@ -137,19 +140,18 @@ class Server:
         return LateError(self.name, f"its server's process ended, with exit status {self._process.exitcode}")
 
 
-FAULTS: dict[str, type[WidedeepError]] = {
-    "IntegrityError": IntegrityError,
-    "PermanentError": PermanentError,
-    "UnknownOutcomeError": UnknownOutcomeError,
-}
+UNFIT, PERMANENT, UNKNOWN = "unfit", "permanent", "unknown"
+
+FAULTS: dict[str, type[WidedeepError]] = {UNFIT: IntegrityError, PERMANENT: PermanentError, UNKNOWN: UnknownOutcomeError}
+"""What a server's process can say of why it does not serve, the narrowest first."""
 
 
 @contextmanager
-def started(name: str, main: Main, deadline: float) -> Iterator[Server]:
-    """A server of its own; it is over when the block is left."""
+def started(name: str, main: Main, deadline: float, scratch: Path) -> Iterator[Server]:
+    """A server of its own; it is over when the block is left. Its temporary files lie in `scratch`: it may have to be killed."""
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(main, theirs, ours, time.monotonic()), daemon=True)
+    process = context.Process(target=_serve, args=(main, theirs, ours, time.monotonic(), scratch), daemon=True)
     process.start()
     theirs.close()
     server = Server(name, process, ours, deadline)
@@ -159,16 +161,17 @@ def started(name: str, main: Main, deadline: float) -> Iterator[Server]:
         server.stop()
 
 
-def _serve(main: Main, pipe: Connection, other_end: Connection, began: float) -> None:
+def _serve(main: Main, pipe: Connection, other_end: Connection, began: float, scratch: Path) -> None:
     other_end.close()
+    tempfile.tempdir = str(scratch)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     pipe.send(("base", "", _memory_mb(os.getpid())[0]))
     try:
         main(lambda address: pipe.send(("address", address, time.monotonic() - began)))
     except WidedeepError as error:
-        pipe.send((next(kind for kind, fault in FAULTS.items() if isinstance(error, fault)), str(error), 0.0))
+        pipe.send((next((kind for kind, fault in FAULTS.items() if isinstance(error, fault)), UNKNOWN), str(error), 0.0))
     except Exception as error:  # a release that makes a server crash is unfit
-        pipe.send(("IntegrityError", f"the server ends with {type(error).__name__}: {error}", 0.0))
+        pipe.send((UNFIT, f"the server ends with {type(error).__name__}: {error}", 0.0))
 
 
 def _end_with_parent() -> None:

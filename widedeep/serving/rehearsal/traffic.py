@@ -61,7 +61,7 @@ class Traffic:
             return cls(contract, features, rows, [])
         described = _plain(conform(catalogue.select(sorted({*item_columns(contract)} & {*catalogue.column_names})), contract))
         logged = {row.get(contract.item) for row in rows}
-        return cls(contract, features, rows, [item for item in described if item[contract.item] in logged])
+        return cls(contract, features, rows, [item for item in described if item.get(contract.item) in logged - {None}])
 
     def scored(self) -> list[Request]:
         """All rows, in their order."""
