@@ -79,6 +79,19 @@ def test_a_server_process_goes_back_to_no_move_before_the_one_in_its_file(shop, 
             server.terminate()
 
 
+def test_a_server_of_one_release_serves_it_whoever_is_champion_or_ends_with_the_reason(shop, environment):
+    wanted = shop.releases[1].release_id
+    with subprocess.Popen([*SERVE, "--release", wanted[:9]], env=environment, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert asked(f"{server.stdout.readline().strip()}/release")[1]["release_id"] == wanted
+        finally:
+            server.terminate()
+    done = subprocess.run([*SERVE, "--release", "r-no"], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "release 'r-no': got 0 releases whose ids start so" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_where_it_can_not_listen_it_says_so_in_one_message(environment):
     told = environment | {"WIDEDEEP_SERVE_TOKEN": TOKEN}
     done = subprocess.run([*SERVE, "--host", "203.0.113.1"], env=told, capture_output=True, text=True, check=False)
