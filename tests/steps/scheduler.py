@@ -17,21 +17,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from widedeep.artifacts import LIVE, Candidate, DryRunReport, Progress
+from widedeep.artifacts import LIVE, Candidate, DryRunReport, Manifest, Progress
 from widedeep.errors import OrderError, StaleError
 from widedeep.publishing import lanes
 from widedeep.publishing.keys import Trust
-from widedeep.serving.rehearsal import rehearse
+from widedeep.serving.rehearsal.examining import examine
 from widedeep.steps import Workplace, judgement, open_workplace, run_span
 
 THREADS, ATTEMPTS, PATIENCE_S = 2, 5, 240
 
 
-def rehearsed_here(place: Workplace, candidate: Candidate) -> DryRunReport:
+def rehearsed_here(place: Workplace, candidate: Candidate, _champion: Manifest | None) -> DryRunReport:
     """In this process: its own is tested elsewhere."""
     with TemporaryDirectory() as folder:
         arguments = (candidate.release_id, candidate.manifest_sha256, Path(folder), Trust({}, required=False))
-        return rehearse(place.store, place.contract, *arguments)
+        return examine(place.store, place.contract, *arguments).report
 
 
 def in_turn(place: Workplace, span: date) -> None:

@@ -1,12 +1,15 @@
 """The scoring server."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from widedeep.artifacts import LIVE
+from widedeep.artifacts import LIVE, Digest, ReleaseId
 from widedeep.cli.terminal import LaneName, app, out, workplace
+
+if TYPE_CHECKING:
+    from widedeep.steps import Workplace
 
 CONTRACT = "else the contract says it."
 
@@ -30,12 +33,21 @@ def serve(
     """Serve a lane's champion, or one release, over HTTP: /score, /rank, /release, /health, /metrics."""
     from widedeep.serving.listening import Serving
     from widedeep.serving.listening import serve as listen
-    from widedeep.steps.named import find_manifest
 
     with workplace() as place:
         rule = place.contract.serving
         scoring = batch or rule.batch, threads or rule.threads, precision or rule.precision
-        found = find_manifest(place.store, release) if release else None
-        pinned = (found.release_id, found.content_digest()) if found else None
+        pinned = _named(place, release) if release else None
         serving = Serving(lane, host, port, poll, *scoring, followed, pinned)
         listen(place.store, place.contract, place.settings, serving, lambda address: out.print(address, highlight=False))
+
+
+def _named(place: "Workplace", release: str) -> tuple[ReleaseId, Digest]:
+    """A release, or a candidate that is signed where that is required."""
+    from widedeep.publishing.keys import load_trust
+    from widedeep.publishing.signing import check_candidate
+    from widedeep.steps.named import find_manifest
+
+    found = find_manifest(place.store, release)
+    check_candidate(place.store, found, load_trust(place.settings))
+    return found.release_id, found.content_digest()

@@ -59,7 +59,7 @@ class Serving:
 def alone(contract: Contract, release: tuple[ReleaseId, Digest]) -> Serving:
     """A server of one release as the contract says, for this machine alone."""
     rule = contract.serving
-    return Serving(LIVE, "127.0.0.1", 0, NEVER_S, rule.batch, rule.threads, rule.precision, release)
+    return Serving(LIVE, "127.0.0.1", 0, NEVER_S, rule.batch, rule.threads, rule.precision, release=release)
 
 
 def serve(
