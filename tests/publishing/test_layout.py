@@ -14,6 +14,7 @@ FILE = FileRef(name="weights", size_bytes=1, sha256=DIGEST)
 SNAPSHOT = Snapshot(span=SPAN, version=1, digest=DIGEST, rows=1, file=FILE)
 VALUES = {"span": SPAN, "number": 1, "digest": DIGEST, "sha256": DIGEST, "snapshot": SNAPSHOT, "checks_digest": DIGEST}
 VALUES |= {
+    "baseline_digest": DIGEST,
     "key_id": DIGEST,
     "own": DIGEST,
     "replaces": None,
@@ -25,7 +26,7 @@ VALUES |= {
     "until": SPAN,
     "user_sha256": DIGEST,
     "report_sha256": DIGEST,
-    "findings": layout.validation(SNAPSHOT, DIGEST),
+    "findings": layout.validation(SNAPSHOT, DIGEST, DIGEST),
     "verdict": "evidence/r-0123456789abcdef/verdict-0123456789abcdef.json",
     "key": "evidence/r-0123456789abcdef/verdict-0123456789abcdef.json",
     "token": "t",
@@ -59,7 +60,7 @@ def test_every_key_lies_in_a_folder_that_contracts_may_not_deliver_into(build):
 
 
 def test_only_pages_of_reports_are_taken_for_such():
-    findings = layout.validation(SNAPSHOT, DIGEST)
+    findings = layout.validation(SNAPSHOT, DIGEST, DIGEST)
     assert layout.is_report(layout.data_report(findings))
     assert layout.is_report("evidence/r-0123456789abcdef/verdict-0123-4567.html")
     others = (findings, "landing/2026-01-05/docs/page.html", "evidence/r-0/verdict.json", "validation/../landing/docs/page.html")

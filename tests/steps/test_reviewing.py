@@ -12,6 +12,7 @@ from widedeep.publishing import lanes, layout
 from widedeep.publishing.memory import MemoryStore
 from widedeep.publishing.releases import load_manifest
 from widedeep.steps import answered, awaited_review, ingest, question, review, run_span, start, waits_for_review
+from widedeep.steps.findings import judged
 from widedeep.steps.reviewing import open_reviews
 
 REPLAY = "replay-2026-03-05"
@@ -27,9 +28,9 @@ def change_drastically(chain, n):
     """Deliver a day, and let its validation have found a drastic change."""
     chain.deliver(n)
     snapshot = ingest(chain.place, start(chain.place, chain.day(n))).snapshot
-    key = layout.validation(snapshot, chain.place.contract.checks_digest)
+    key, _ = judged(chain.place, LIVE, snapshot)
     found = Validation(span=chain.day(n), snapshot=snapshot, findings=FINDINGS)
-    chain.place.store.create(layout.data_report(key), b"<html>")
+    chain.place.store.delete(key)
     assert chain.place.store.create(key, found.to_bytes())
 
 

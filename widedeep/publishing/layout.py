@@ -45,9 +45,15 @@ def rows(span: date, digest: Digest, sha256: Digest) -> str:
     return f"{SNAPSHOTS}{span}/{digest}/{sha256[:DIGEST_CHARS]}.rows.parquet"
 
 
-def validation(snapshot: Snapshot, checks_digest: Digest) -> str:
-    """Findings of one set of checks on one snapshot; what else the checks left stands `beside` them."""
-    return f"{VALIDATIONS}{snapshot.span}/{snapshot.digest[:DIGEST_CHARS]}-{checks_digest[:DIGEST_CHARS]}/findings.json"
+def validation(snapshot: Snapshot, checks_digest: Digest, baseline_digest: Digest) -> str:
+    """Findings of one set of checks on one snapshot, with its drift measured against one baseline; what else the checks left
+    stands `beside` them. Findings from before the baseline was in the key are still found by what begins it."""
+    return f"{validations_by(snapshot, checks_digest)}-{baseline_digest[:DIGEST_CHARS]}/findings.json"
+
+
+def validations_by(snapshot: Snapshot, checks_digest: Digest) -> str:
+    """How the keys begin of all that one set of checks found in one snapshot, whatever drift was measured against."""
+    return f"{reports_on(snapshot)}{checks_digest[:DIGEST_CHARS]}"
 
 
 def bad_rows(snapshot: Snapshot, checks_digest: Digest, sha256: Digest) -> str:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from widedeep.artifacts import LIVE, Progress, Snapshot, Validation, Waiting, lane_name
 from widedeep.errors import OrderError
-from widedeep.publishing import lanes, layout, quarantine, snapshots
+from widedeep.publishing import lanes, layout, snapshots
 from widedeep.publishing.erasures import without_erased
-from widedeep.publishing.renewals import renewals_told
 from widedeep.steps import delivery
-from widedeep.steps.past import PROFILE, past_profiles
+from widedeep.steps.findings import judged, save_overview
 from widedeep.steps.reviewing import accepted
 from widedeep.steps.settled import settled
 from widedeep.steps.workplace import Workplace, wanted
@@ -114,45 +113,10 @@ def _tell(place: Workplace, validation: Validation, snapshot: Snapshot, key: str
     log.info(told, snapshot.span, (validation.clean or snapshot).rows, verdict, len(validation.findings), report)
 
 
-def judged(place: Workplace, lane: str, snapshot: Snapshot) -> tuple[str, Validation]:
-    """What the contract's checks find in a snapshot, stored, and its key."""
-    key = layout.validation(snapshot, place.contract.checks_digest)
-    known = place.store.get(key)
-    if known:
-        return key, Validation.from_bytes(known.data, f"{place.store.url}/{key}")
-    return key, _assess(place, lane, snapshot, key)
-
-
-def _assess(place: Workplace, lane: str, snapshot: Snapshot, key: str) -> Validation:
-    """Run the checks and store what they found; the findings go last: their presence says that the rest is there."""
-    from widedeep.data.validation import assess
-
-    with renewals_told(place.store, snapshot):
-        rows = snapshots.load_rows(place.store, snapshot, place.folder())
-    found = assess(rows, place.contract, snapshot.span, past_profiles(place, lane, snapshot.span))
-    validation = Validation(span=snapshot.span, snapshot=snapshot, findings=found.findings)
-    evidence = {PROFILE: found.profile.to_bytes(), "result.json": found.result, **found.docs}
-    for name, data in evidence.items():
-        place.store.create(layout.beside(key, name), data)
-    _save_overview(place, key, validation, ("span", "rows"))
-    if found.bad is not None:
-        bad_rows = quarantine.save_bad_rows(place.store, snapshot, place.contract.checks_digest, found.bad)
-        clean = snapshots.save_snapshot(place.store, snapshot.span, found.clean, place.folder())
-        validation = validation.model_copy(update={"clean": clean, "bad_rows": bad_rows})
-    place.store.create(key, validation.to_bytes())
-    return validation
-
-
-def _save_overview(place: Workplace, key: str, validation: Validation, pages: tuple[str, ...]) -> None:
-    from widedeep.data.page import overview
-
-    place.store.create(layout.data_report(key), overview(validation, pages))
-
-
 def _quarantine_unreadable(place: Workplace, progress: Progress, refused: delivery.Refused) -> Progress:
     key = layout.unreadable(progress.span, refused.digest)
     validation = Validation(span=progress.span, snapshot=None, findings=refused.findings)
-    _save_overview(place, key, validation, ())
+    save_overview(place, key, validation, ())
     place.store.create(key, validation.to_bytes())
     for finding in refused.findings:
         log.warning("%s: quarantined: %s", progress.span, finding.message)

@@ -23,8 +23,8 @@ from widedeep.publishing import layout, snapshots
 from widedeep.publishing.erasures import Erased, Erasure, erasures, forgotten_in, record
 from widedeep.publishing.removal import Item, Kind, Plan, carry_out, champions, restore, standing
 from widedeep.publishing.renewals import PartName, Renewal, load_renewals, renew
-from widedeep.steps.arrival import judged
 from widedeep.steps.erasure_report import ErasureReport, report_on
+from widedeep.steps.findings import judged
 from widedeep.steps.holdings import HeldFile, HeldRows, Holdings, OnLook, look, reports_on
 from widedeep.steps.workplace import Workplace
 

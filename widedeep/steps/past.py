@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from widedeep.artifacts import Snapshot, Validation
+from widedeep.artifacts import Snapshot
 from widedeep.errors import IntegrityError
 from widedeep.publishing import lanes, layout, releases
+from widedeep.publishing.findings import stored_findings
 from widedeep.publishing.renewals import seen_by
 from widedeep.steps.workplace import Workplace
 
@@ -58,10 +59,8 @@ def _profile(place: Workplace, snapshot: Snapshot) -> "Profile | None":
 
 def _findings(place: Workplace, snapshot: Snapshot) -> Iterator[str]:
     """Keys of the findings on a version: by the contract as it is, by earlier ones, and where it is what was left of another."""
-    own = layout.validation(snapshot, place.contract.checks_digest)
-    yield own
-    for key in place.store.keys(layout.validations(snapshot.span)):
-        blob = place.store.get(key) if key != own and layout.is_findings(key) else None
-        found = Validation.from_bytes(blob.data, f"{place.store.url}/{key}") if blob else None
-        if found and snapshot.digest in {s.digest for s in (found.snapshot, found.clean) if s}:
+    own = layout.validations_by(snapshot, place.contract.checks_digest)
+    yield from filter(layout.is_findings, place.store.keys(own))
+    for key, found in stored_findings(place.store, snapshot.span):
+        if snapshot.digest in {s.digest for s in (found.snapshot, found.clean) if s}:
             yield key

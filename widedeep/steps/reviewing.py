@@ -13,8 +13,10 @@ from typing import Literal
 from widedeep.artifacts import LIVE, Outcome, Review, Validation
 from widedeep.errors import UsageError
 from widedeep.publishing import lanes, layout
+from widedeep.publishing.findings import stored_findings
 from widedeep.publishing.renewals import load_renewals
 from widedeep.publishing.store import ObjectStore
+from widedeep.steps import findings
 from widedeep.steps.workplace import Workplace, stored
 
 log = logging.getLogger(__name__)
@@ -30,8 +32,16 @@ def review_of(store: ObjectStore, validation: Validation) -> Review | None:
 
 
 def accepted(store: ObjectStore, validation: Validation) -> bool:
-    found = review_of(store, validation)
-    return found is not None and found.answer == "accept"
+    """Whether a person lets the rows be learnt, who judged these findings or, as in a replay, the same against another past."""
+    alike = (found for _, found in stored_findings(store, validation.span) if _covers(found, validation))
+    standing = review_of(store, validation) or next(filter(None, (review_of(store, found) for found in alike)), None)
+    return standing is not None and standing.answer == "accept"
+
+
+def _covers(judged: Validation, found: Validation) -> bool:
+    """Whether a person who has judged the one has seen all that the other one holds the same rows for."""
+    seen, asked = ({(f.check, f.column) for f in each.drastic} for each in (judged, found))
+    return judged.snapshot == found.snapshot and asked <= seen
 
 
 def open_reviews(place: Workplace, lane: str = LIVE) -> tuple[Outcome, ...]:
@@ -76,8 +86,9 @@ def answered(place: Workplace, held: Outcome) -> Review | None:
 def judged(place: Workplace, held: Outcome) -> Validation:
     """The findings that a span is held for, on the rows that stand since an erasure."""
     rows = load_renewals(place.store).current(held.snapshot) if held.snapshot else None
-    key = layout.validation(rows, place.contract.checks_digest) if rows and rows != held.snapshot else str(held.validation)
-    return Validation.from_bytes(stored(place.store, key), f"{place.store.url}/{key}")
+    if rows and rows != held.snapshot:
+        return findings.judged(place, held.lane, rows)[1]
+    return Validation.from_bytes(stored(place.store, str(held.validation)), f"{place.store.url}/{held.validation}")
 
 
 def question(place: Workplace, held: Outcome, address: Callable[[str], str] | None = None) -> str:
@@ -103,17 +114,17 @@ def review(place: Workplace, span: date, answer: Answer, reason: str, lane: str 
         UsageError: the span is not held for a review, or the reason is blank.
     """
     held = awaited_review(place, span, lane)
-    because, findings = place.because(reason), judged(place, held).content_digest()
+    because, judged_sha256 = place.because(reason), judged(place, held).content_digest()
     made = Review(
         span=span,
         snapshot_digest=held.snapshot.digest if held.snapshot else "",
-        validation_sha256=findings,
+        validation_sha256=judged_sha256,
         answer=answer,
         reason=because.reason,
         reviewed_at=because.now,
         reviewed_by=because.by,
     )
-    place.store.create(layout.review(span, findings), made.to_bytes())
+    place.store.create(layout.review(span, judged_sha256), made.to_bytes())
     standing = answered(place, held) or made
     log.info("%s", standing.told())
     return standing
