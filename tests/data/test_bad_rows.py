@@ -40,6 +40,7 @@ def contract_with(tolerance: float) -> Contract:
             },
             "split": {"salt": "s"},
             "gate": {"margin": 0.1},
+            "late": {"share": 0.99},
             "checks": {
                 "tolerance": tolerance,
                 "duplicates": 1,

@@ -126,8 +126,6 @@ def test_nothing_is_told_without_a_past_or_of_an_empty_span(contract, past):
     assert moves(past[0], [], contract) == ()
     assert moves(past[0], past, contract) == ()
     assert moves(profile_of(_day(20).slice(0, 0), contract, TODAY), past, contract) == ()
-    old = [p for p in past if p.span < FIRST + timedelta(days=5)]
-    assert moves(profile_of(_day(40), contract, FIRST + timedelta(days=40)), old, contract) == ()
 
 
 def test_a_column_that_is_new_or_of_another_kind_is_left_out(contract, past):

@@ -106,7 +106,8 @@ def test_limits_hold_what_was_seen_and_state_their_slack(shop):
     assert columns["Alter"].nullable
     assert not columns["gekauft"].nullable
     assert contract.checks.rows == (660, 6000)
-    assert 0.05 <= contract.checks.max_null_share <= 0.1
+    assert 0.05 <= columns["Alter"].max_null_share <= 0.1
+    assert columns["Alter"].different is None, "two days don't show what comes back"
     low, high = contract.checks.label_rate
     assert 0.1 < low < 0.2 < high < 0.8
     assert "2.5 to 76.25 seen, range twice as wide" in why(found, "Preis (€)")
@@ -126,8 +127,19 @@ def test_what_never_changes_is_kept_checked_and_not_learnt(tmp_path):
     rows = order_rows() | {"Land": ["DE"] * ROWS, "Bemerkung": pa.nulls(ROWS, pa.string())}
     found, _ = guessed(tmp_path / "lieferung", rows)
     assert columns_of(found)["Land"] == {"type": "string"}
-    assert columns_of(found)["Bemerkung"] == {"type": "string", "nullable": True}
-    assert found.document["checks"]["max_null_share"] == 1
+    assert columns_of(found)["Bemerkung"] == {"type": "string", "nullable": True}, "twice all is no limit"
+
+
+def test_how_many_different_values_there_are_is_a_limit_where_all_of_them_are_there_each_day(tmp_path):
+    days = [order_rows(DAY + timedelta(days=n)) for n in range(3)]
+    for n, rows in enumerate(days):
+        rows |= {"Filiale": [f"F{i % 30}" for i in range(ROWS)], "Aktion": [f"A{(i * (n + 1)) % 40}" for i in range(ROWS)]}
+    found, text = guessed(tmp_path / "lieferung", *days)
+    contract = loaded(text, tmp_path)
+    assert contract.columns["Filiale"].different == (15, 60)
+    assert contract.columns["Aktion"].different is None, "half of them are away on the second day"
+    assert contract.columns["Artikel-ID"].different is None, "new articles are expected"
+    assert "30 values on each day" in why(found, "Filiale")
 
 
 def test_what_cannot_be_told_is_a_line_to_decide_and_the_chain_refuses_with_its_place(tmp_path):

@@ -73,6 +73,7 @@ HOSTILE = {
     "an open quote at the end.csv": (lambda: b'a,b\n1,2\n3,"4\n', "line 3: unexpected end of data; is a quote left open"),
     "deep lists.jsonl": (lambda: b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}\n", "crashes its decoder"),
     "deep objects.jsonl": (lambda: b'{"a": ' * 100_000 + b"1" + b"}" * 100_000, "crashes its decoder"),
+    "a long number in a list in text.csv": (lambda: b'tags\n"[1000000000000000000000000000000]"\n', None),
     "deep lists in text.csv": (lambda: b"tags\n" + b"[" * 100_000 + b"\n", None),
     "wide and empty.jsonl": (wide_and_empty, f"takes more memory|{TOO_MUCH}"),
     "thousands of columns.csv": (

@@ -201,6 +201,107 @@ def test_drift_warns_with_how_much_and_what_moved_and_a_drastic_one_asks_for_a_p
     assert ("drift", "device", "drastic") in _found(replaced, contract, past, tomorrow)
 
 
+def test_after_a_pause_drift_is_measured_against_the_last_days_that_were_learnt(contract):
+    later = SPAN + timedelta(days=2 * contract.drift.look_back + 70)
+    past = [profile_of(shop_span(day), contract, day) for day in (BEFORE, SPAN)]
+    dearer = shop_span(later)
+    dearer = dearer.set_column(4, "price", pc.multiply(dearer["price"], 0.13))
+    assert _found(shop_span(later), contract, past, later) == {}
+    assert "since 2 spans from 2025-12-31 to 2026-01-01" in _found(dearer, contract, past, later)[("drift", "price", "drastic")]
+
+
+def _at(*moments):
+    """The shop's rows, the first of them at other times, in microseconds."""
+    times = SHOP["seen_at"].cast(pa.int64()).to_pylist()
+    return SHOP.set_column(8, "seen_at", pa.array([*moments, *times[len(moments) :]]).cast(SHOP.schema.field("seen_at").type))
+
+
+@pytest.mark.parametrize("moment", [-(2**63) + 1, -(2**62), 1_772_668_800_000_000_000, 2**63 - 1])
+def test_a_time_that_no_calendar_has_is_a_bad_row_or_a_bad_span_and_no_crash(contract, moment):
+    (said,) = _found(_at(moment), contract).values()
+    assert "column 'seen_at': 1 of 600 values lie outside the span 2026-01-01 (UTC), e.g. " in said
+    assert ("time", "seen_at", "critical") in _found(_at(*[moment] * 600), contract)
+
+
+def test_a_time_that_no_calendar_has_can_be_shown_wherever_a_value_is(contract):
+    keyed = contract.model_copy(update={"key": ("seen_at",)})
+    assert "e.g. 58143-" in _found(_at(*[1_772_668_800_000_000_000] * 2), keyed)[("key", "seen_at", "rows")]
+    seen = SHOP["seen_at"].cast(pa.int64())
+    typed = SHOP.set_column(0, "customer", pc.multiply(seen, 1000).cast(pa.timestamp("us")))
+    assert "has type timestamp[us], wanted string, e.g. " in _found(typed, contract)[("type", "customer", "critical")]
+
+
+@pytest.mark.parametrize("bytes_of", [lambda i: b"\xff\xfe" + bytes([i % 7]), lambda i: [b"\xff", bytes([i % 256])]])
+def test_bytes_that_are_no_text_in_a_column_that_nobody_knows_only_warn(contract, bytes_of):
+    table = SHOP.append_column("blob", pa.array([bytes_of(i) for i in range(600)]))
+    assert list(_found(table, contract)) == [("unknown", None, "warning")]
+    twice = pa.concat_tables([table, table.slice(0, 30)])
+    assert ("duplicates", None, "critical") in _found(twice, contract)
+
+
+def test_what_breaks_the_checks_themselves_quarantines_the_span_with_the_reason(contract, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("of nothing")
+
+    monkeypatch.setattr(validation, "span_subject", broken)
+    assessment = assess(SHOP, contract, SPAN)
+    ((check, column, severity),) = _found(SHOP, contract)
+    assert (check, column, severity) == ("checks", None, "critical")
+    assert "the checks broke off: ZeroDivisionError: of nothing" in assessment.findings[0].message
+    assert (assessment.profile, assessment.bad, assessment.clean) == (None, None, SHOP)
+
+
+def test_a_machine_without_memory_is_not_the_datas_fault(contract, monkeypatch):
+    def broken(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(validation, "span_subject", broken)
+    with pytest.raises(MemoryError):
+        assess(SHOP, contract, SPAN)
+
+
+@pytest.mark.parametrize(("late", "severity"), [(18, "rows"), (120, "rows"), (160, "critical")])
+def test_late_rows_are_taken_out_whatever_the_tolerance_until_they_are_too_many(contract, late, severity):
+    mixed = pa.concat_tables([SHOP, shop_span(BEFORE).slice(0, late)])
+    found = _found(mixed, contract)
+    said = f"{late} of {600 + late} values lie outside the span 2026-01-01 (UTC): they are late by up to 7 d"
+    assert list(found) == [("late", "seen_at", severity)]
+    assert said in found[("late", "seen_at", severity)]
+    assert assess(mixed, contract, SPAN).clean.num_rows == (600 if severity == "rows" else 600 + late)
+
+
+def test_a_clock_that_is_behind_makes_no_late_rows(contract):
+    early = SHOP.set_column(8, "seen_at", pc.subtract(SHOP["seen_at"], pa.scalar(timedelta(hours=2))))
+    assert "all times lie 2 h too early" in _found(early, contract)[("time", "seen_at", "critical")]
+
+
+@pytest.mark.parametrize(("late", "found"), [(120, {}), (600, {("late", "seen_at", "critical")})])
+def test_where_late_rows_are_kept_too_many_of_them_are_an_earlier_days_file(contract, late, found):
+    keeping = contract.model_copy(update={"late": contract.late.model_copy(update={"rows": "keep"})})
+    assert set(_found(pa.concat_tables([SHOP.slice(late), shop_span(BEFORE).slice(0, late)]), keeping)) == set(found)
+
+
+def _changed(contract, name, **entries):
+    column = contract.columns[name].model_copy(update=entries)
+    return contract.model_copy(update={"columns": contract.columns | {name: column}})
+
+
+@pytest.mark.parametrize(("own", "whole"), [(0.5, 0.2), (0.0, 1.0)])
+def test_a_columns_own_null_share_stands_for_that_of_the_span(contract, own, whole):
+    limits = contract.checks.model_copy(update={"max_null_share": whole})
+    own_limit = _changed(contract.model_copy(update={"checks": limits}), "visits", max_null_share=own)
+    nulls = _with("visits", [None] * 200)
+    assert [*_found(nulls, own_limit)] == ([] if own else [("nulls", "visits", "critical")])
+
+
+@pytest.mark.parametrize(("limits", "fine"), [((3, 3), True), ((4, 9), False), ((1, 2), False)])
+def test_a_column_of_too_few_or_too_many_different_values_quarantines_the_span(contract, limits, fine):
+    found = _found(SHOP, _changed(contract, "device", different=limits))
+    assert [*found] == ([] if fine else [("different", "device", "critical")])
+    said = f"column 'device': has 3 different values, wanted {limits[0]} to {limits[1]}"
+    assert fine or found[("different", "device", "critical")] == said
+
+
 def test_an_expectation_that_cannot_run_is_a_finding_and_no_crash(contract, monkeypatch):
     monkeypatch.setattr(row_checks, "CONTROL", "(")
     assessment = assess(_with("country", ["XX"]), contract, SPAN)

@@ -5,7 +5,7 @@ snapshot, and its reasons.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +16,12 @@ from widedeep.data.checks import Check, Places
 
 ROW, REASONS = "row", "reasons"
 
+Failed = tuple[Check, Places | None, int | None]
+
 
 @dataclass(frozen=True)
 class BadRows:
-    """`reasons` by row, if they are taken; `count` rows at least break a rule."""
+    """`reasons` by row, if they are taken; `count` rows at least break a rule that has no tolerance of its own."""
 
     count: int
     reasons: dict[int, tuple[str, ...]]
@@ -35,19 +37,29 @@ class BadRows:
         return kept
 
 
-def bad_rows(failed: Iterable[tuple[Check, Places | None, int | None]], most: int) -> BadRows:
-    """From each failed check, the rows that break it, if known, and how many do at least; None: it could not run."""
+def bad_rows(failed: Iterable[Failed], most: Callable[[Check], int]) -> BadRows:
+    """From each failed check, the rows that break it, if known, and how many do at least; None: it could not run.
+
+    `most`: how many rows may break a check, or, of those without a tolerance of their own, all of them together.
+    """
     broken = [*failed]
-    known = [rows for _, rows, _ in broken if rows is not None]
-    union = np.unique(np.concatenate(known)) if known else np.empty(0, np.int64)
-    count = max([len(union), *(least or 0 for _, _, least in broken)])
-    if count > most or len(known) < len(broken):
+    together = [each for each in broken if each[0].tolerance is None]
+    count = _at_least(together)
+    parts = [([each], _at_least([each])) for each in broken if each[0].tolerance is not None] + [(together, count)]
+    too_many = any(part and found > most(part[0][0]) for part, found in parts)
+    if too_many or any(rows is None for _, rows, _ in broken):
         return BadRows(count, {})
     reasons: dict[int, list[str]] = defaultdict(list)
     for check, rows, _ in broken:
         for row in rows.tolist() if rows is not None else ():
             reasons[row].append(f"{check.about}: is one of the {check.counted} that {check.complaint}")
     return BadRows(count, {row: tuple(said) for row, said in sorted(reasons.items())})
+
+
+def _at_least(failed: Sequence[Failed]) -> int:
+    """How many rows break one of these checks."""
+    known = [rows for _, rows, _ in failed if rows is not None]
+    return max(0, len(np.unique(np.concatenate(known))) if known else 0, *(least or 0 for _, _, least in failed))
 
 
 def quarantine_table(table: pa.Table, bad: BadRows) -> pa.Table:
@@ -61,6 +73,12 @@ def quarantine_table(table: pa.Table, bad: BadRows) -> pa.Table:
 def delivered_columns(quarantined: pa.Table) -> pa.Table:
     """The rows as they were delivered."""
     return quarantined.drop_columns(quarantined.column_names[-2:])
+
+
+def without_reasons(mended: pa.Table, delivered: Collection[str]) -> pa.Table:
+    """Rows that may come from a quarantine table, without what it added: `delivered` columns may have the like names."""
+    added = [name for name in mended.column_names if name.lstrip("_") in {ROW, REASONS} and name not in delivered]
+    return mended.drop_columns(added)
 
 
 def _free(name: str, table: pa.Table) -> str:

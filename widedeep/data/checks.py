@@ -12,10 +12,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from widedeep.data.tables import is_list
+
 Severity = Literal["critical", "drastic", "rows", "warning"]
 Places = NDArray[np.int64]
 
 NAMED = 10  # names or values that a sentence lists; the others are counted
+SHOWN = 60  # characters of a value
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class Check:
 
     `complaint` is the whole sentence or, for `counted` things, its end: "column 'age': 12 of 1,150 values <complaint>, e.g. 410".
     `severity` "rows": what breaks it is taken out, row by row, unless there is too much of it. `title`: what the sentence is
-    about, if not the column. `example`: whether what Great Expectations saw says more than the complaint.
+    about, if not the column. `example`: whether what Great Expectations saw says more than the complaint. `tolerance`: the share
+    of rows that may break it, where they don't count towards the contract's `checks.tolerance`.
     """
 
     kind: str
@@ -36,6 +40,7 @@ class Check:
     counted: Literal["values", "rows"] | None = None
     title: str | None = None
     example: bool = True
+    tolerance: float | None = None
 
     @property
     def about(self) -> str:
@@ -64,6 +69,15 @@ def of_rows(kind: str, column: str, expectation: str, complaint: str, **argument
     """A rule that each row keeps or breaks. There is no example of a null."""
     example = expectation != "ExpectColumnValuesToNotBeNull"
     return Check(kind, column, expectation, {"column": column} | arguments, complaint, "rows", "values", example=example)
+
+
+def shown(value: pa.Scalar) -> str:
+    """A delivered value. NumPy writes the times: Python's end with the year 9999, and Arrow's go wrong after 32767."""
+    if is_list(value.type) and value.is_valid:
+        return f"[{', '.join(shown(item) for item in value.values.slice(0, NAMED))}"[:SHOWN] + "]"
+    if pa.types.is_timestamp(value.type) and value.is_valid:
+        return str(np.datetime64(value.value, value.type.unit))
+    return str(value.cast(pa.string()) if pa.types.is_temporal(value.type) else repr(value.as_py()))[:SHOWN]
 
 
 def listed(values: Iterable[object]) -> str:

@@ -39,7 +39,7 @@ def conformed(column: pa.Array, wanted: str) -> pa.Array:
         converted = CONVERSIONS[wanted](column)
     except MemoryError:  # also Arrow's: a column must not keep its type for want of memory
         raise
-    except (pa.ArrowException, ValueError, RecursionError):  # of JSON in text that is nested thousands deep
+    except (pa.ArrowException, ValueError, OverflowError, RecursionError):  # of JSON: a number, or nesting, that goes on and on
         return column
     return converted if converted.type == TYPES[wanted] else column
 

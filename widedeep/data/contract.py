@@ -14,7 +14,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from widedeep.artifacts import Digest, canonical_json, sha256
-from widedeep.data.limits import Checks, Delivery, Drastic, Drift, Late, Section
+from widedeep.data.limits import Checks, Delivery, Drastic, Drift, Late, Section, Share
 from widedeep.data.problems import disagreements, field_problem
 from widedeep.errors import ContractError
 
@@ -31,8 +31,10 @@ class Column(Section):
     row's loss in training, and in the gate the row counts that often; a row of weight 0 is as good as not there. `of` says
     whose property it is, so that `rank` can put a user's and an item's columns together. `range` is inclusive. `allowed`,
     `regex` (RE2, of the whole text) and `max_length` (characters; 1,000 where nothing is said) also limit the items of a
-    list, `items` how many there are. `drift_limit` is an effect size from 0 to 1 (`widedeep.data.drift`) that stands for the
-    calibrated one. `min_count` sightings on training rows, over all spans, give a value a row of its own.
+    list, `items` how many there are. `max_null_share` stands for that of `checks`. `different`: how many different values, or
+    items, a span has at least and at most; else it is quarantined. `drift_limit` is an effect size from 0 to 1
+    (`widedeep.data.drift`) that stands for the calibrated one. `min_count` sightings on training rows, over all spans, give a
+    value a row of its own.
     """
 
     type: Literal["string", "integer", "number", "boolean", "timestamp", "list"]
@@ -44,6 +46,8 @@ class Column(Section):
     max_length: int | None = Field(default=None, ge=1)
     items: tuple[int, int] | None = None
     range: tuple[float, float] | None = None
+    max_null_share: Share | None = None
+    different: tuple[Annotated[int, Field(ge=0)], int] | None = None
     min_count: int = Field(default=1, ge=1)
     drift_limit: float | None = Field(default=None, gt=0, le=1)
 

@@ -35,7 +35,10 @@ class Move:
 
 
 def moves(profile: Profile, past: Sequence[Profile], contract: Contract) -> tuple[Move, ...]:
-    """Everything that can be measured against the past spans of `drift.look_back` days; older ones too show what is usual."""
+    """Everything that can be measured against the past spans of `drift.look_back` days; older ones too show what is usual.
+
+    Where nothing was learnt for so long, as in a frozen lane, it is measured against the last days that were.
+    """
     past = [p for p in past if p.span < profile.span and p.rows]
     weekly = len(_reference(profile, past, contract, weekly=True)) >= SAME_WEEKDAY
     reference = _reference(profile, past, contract, weekly=weekly)
@@ -51,8 +54,10 @@ def moves(profile: Profile, past: Sequence[Profile], contract: Contract) -> tupl
 
 
 def _reference(profile: Profile, past: Sequence[Profile], contract: Contract, *, weekly: bool) -> list[Profile]:
-    """The spans before it that are near enough, of its weekday if `weekly`."""
-    oldest = profile.span - timedelta(days=contract.drift.look_back)
+    """The spans before it that are near enough, of its weekday if `weekly`; after a pause those before the pause."""
+    newest = max((p.span for p in past if p.span < profile.span), default=profile.span)
+    days = timedelta(days=contract.drift.look_back)
+    oldest = profile.span - days if profile.span - days <= newest else newest + timedelta(days=1) - days
     return [p for p in past if oldest <= p.span < profile.span and (not weekly or p.span.weekday() == profile.span.weekday())]
 
 

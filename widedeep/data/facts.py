@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from widedeep.data.conform import TYPES
 from widedeep.data.contract import Contract
+from widedeep.data.tables import is_list
 
 
 def type_name(kind: pa.DataType) -> str:
@@ -40,3 +41,8 @@ def positive(table: pa.Table, contract: Contract) -> pa.ChunkedArray:
 
 def null_share(table: pa.Table, name: str) -> float:
     return table[name].null_count / table.num_rows if table.num_rows else 0.0
+
+
+def different(column: pa.ChunkedArray) -> int:
+    """How many different values there are, or items of lists; null is none."""
+    return len(pc.unique((pc.list_flatten(column) if is_list(column.type) else column).drop_null()))

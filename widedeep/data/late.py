@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from widedeep.data.contract import Contract
 from widedeep.data.tables import MOMENT
@@ -14,6 +16,14 @@ def earliest(contract: Contract, span: date) -> datetime:
     """The first moment that a row of the span may have: before its day where late rows are kept, or clocks may differ."""
     kept = contract.late.days if contract.late.rows == "keep" else 0
     return _start(span) - timedelta(days=kept) - contract.checks.clock_skew
+
+
+def late(times: pa.ChunkedArray, contract: Contract, span: date) -> NDArray[np.bool_]:
+    """(B,) whether a row is of a day before the span, and not too late for the contract."""
+    first = pa.scalar(_start(span) - timedelta(days=contract.late.days), MOMENT)
+    last = pa.scalar(_start(span) - contract.checks.clock_skew, MOMENT)
+    between = pc.and_(pc.greater_equal(times, first), pc.less(times, last))
+    return np.asarray(pc.fill_null(between, False).to_numpy(), bool)
 
 
 def own_rows(table: pa.Table, contract: Contract, span: date, take: Callable[[date, pa.Table], bool]) -> pa.Table:

@@ -73,15 +73,17 @@ class Drastic(Section):
 
 
 class Late(Section):
-    """Rows that are delivered with a later span than that of their time, at most `days` later; older ones are rejected.
+    """Rows that are delivered with a later span than that of their time, at most `days` later; older ones are bad rows.
 
     `rows` says what becomes of them: reject takes them to quarantine, keep learns them with the span that they arrive in,
-    re-version makes a new version of their own day. `requeued` says what becomes of repaired rows of a span that was learnt
-    without them: they are learnt with the next span, or the lane is replayed from their day on.
+    re-version makes a new version of their own day. Up to `share` of a span's rows may be late, whatever `checks.tolerance` is;
+    with more of them it is quarantined. `requeued` says what becomes of repaired rows of a span that was learnt without them:
+    they are learnt with the next span, or the lane is replayed from their day on.
     """
 
     rows: Literal["reject", "keep", "re-version"] = "reject"
     days: int = Field(default=7, ge=1, le=366)
+    share: float = Field(default=0.2, ge=0, lt=1)
     requeued: Literal["next span", "replay"] = "next span"
 
 

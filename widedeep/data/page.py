@@ -46,14 +46,15 @@ def harmless(html: str) -> bytes:
     return re.sub(FOREIGN, "", html, flags=re.DOTALL | re.IGNORECASE).replace("</head>", HEAD, 1).encode()
 
 
-def overview(validation: Validation, pages: Iterable[str]) -> bytes:
-    """The first page of a span's report: what was found, the gravest first, and links to the pages of Data Docs beside it."""
+def overview(validation: Validation, pages: Iterable[str], notes: Iterable[str] = ()) -> bytes:
+    """The first page of a span's report: what was found, the gravest first, notes on earlier days, and links to Data Docs."""
     rows = f"{validation.snapshot.rows:,} rows" if validation.snapshot else "files that can't be read"
     found = sorted(validation.findings, key=lambda finding: list(MEANING).index(finding.severity))
     told = f"{len(found)} finding{'s' * (len(found) != 1)}" if found else "every check passed"
     links = " · ".join(f'<a href="{escape(name)}.html">every check of the {escape(name)}</a>' for name in pages)
     title = f"Span {validation.span}: {rows}, {told}"
-    return document(title, f"<h1>{title}</h1>{_table(found)}<p>{links}</p>")
+    told_of = "".join(f"<p>{escape(note)}</p>" for note in notes)
+    return document(title, f"<h1>{title}</h1>{_table(found)}{told_of}<p>{links}</p>")
 
 
 def document(title: str, body: str, style: str = "") -> bytes:

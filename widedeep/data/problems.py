@@ -29,6 +29,7 @@ OWN_FOLDERS = (
     "doctor",
     "erasures",
     "evidence",
+    "ingested",
     "lanes",
     "quarantine",
     "releases",
@@ -111,7 +112,9 @@ def _column(name: str, spec: Mapping[str, Any]) -> Iterator[str]:
     for check, kinds in TYPES_OF_CHECK.items():
         if spec.get(check) is not None and isinstance(kind, str) and kind not in kinds:
             yield f"columns.{name}.{check}: is for type {' or '.join(sorted(kinds))}, got {kind}: take it away"
-    for pair in ("range", "items"):
+    if spec.get("max_null_share") is not None and not spec.get("nullable"):
+        yield f"columns.{name}.max_null_share: is for a column that may have nulls: give it `nullable: true`, or take it away"
+    for pair in ("range", "items", "different"):
         if _reversed(spec.get(pair)):
             yield f"columns.{name}.{pair}: got {spec[pair]}, wanted the lower limit first"
 

@@ -6,18 +6,20 @@
 import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from widedeep.data.checks import Check, Places, Subject, listed, of_rows
+from widedeep.data.checks import Check, Places, Subject, listed, of_rows, shown
 from widedeep.data.clock import shift_told
 from widedeep.data.contract import Column, Contract
 from widedeep.data.facts import sound_columns
-from widedeep.data.late import earliest
+from widedeep.data.late import earliest, late
 from widedeep.data.limits import Skew
+from widedeep.data.tables import MOMENT
 from widedeep.data.twice import repeated, unequal
 
 LARGEST_WEIGHT = 3.4e38  # weights are learnt as 32-bit numbers; above this they are infinite
@@ -69,7 +71,9 @@ def _column(table: pa.Table, contract: Contract, name: str, span: date) -> Itera
         checks = (null_items, *_text_checks(name, spec, _OF_ITEMS))
         yield _different(name, column.flatten(), owners, len(column), checks)
         yield from _sizes(name, spec, column)
-    elif checks := (*_number_checks(contract, name, spec), *_time_checks(table, contract, name, span)):
+    elif name == contract.time:
+        yield from _times(table[name], contract, span)
+    elif checks := tuple(_number_checks(contract, name, spec)):
         yield _known(name, column, checks)
 
 
@@ -145,31 +149,53 @@ def _number_checks(contract: Contract, name: str, spec: Column) -> Iterator[Chec
         yield of_rows("label", name, "ExpectColumnValuesToBeInSet", "are neither 0 nor 1, as a label is", value_set=[0, 1])
 
 
-def _time_checks(table: pa.Table, contract: Contract, name: str, span: date) -> Iterator[Check]:
-    if name == contract.time:
-        next_day = datetime.combine(span + timedelta(days=1), time(), UTC)
-        start, end = earliest(contract, span), next_day + contract.checks.clock_skew
-        shift = shift_told(table[name], start, end)
-        said = f"lie outside the span {span} (UTC)" + (f": {shift}" if shift else "")
-        inside = {"min_value": start, "max_value": end, "strict_max": True}
-        yield of_rows("time", name, "ExpectColumnValuesToBeBetween", said, **inside)
+def _times(times: pa.ChunkedArray, contract: Contract, span: date) -> Iterator[Subject]:
+    """Late rows are looked at apart, as they come on good days, too; not where one shift explains all times: a clock is wrong."""
+    next_day = datetime.combine(span + timedelta(days=1), time(), UTC)
+    start, end = earliest(contract, span), next_day + contract.checks.clock_skew
+    shift, name = shift_told(times, start, end), contract.time
+    apart = late(times, contract, span) & (shift is None and contract.late.rows != "keep")
+    outside = f"lie outside the span {span} (UTC)"
+    if apart.any():
+        measure = f"late by {name}"
+        said = (
+            f"{outside}: they are late by up to {contract.late.days} d, wanted in at most {contract.late.share:.1%} of the rows"
+        )
+        yield _marked_rows("late", name, measure, apart, said, "values", tolerance=contract.late.share)
+    others = np.flatnonzero(pc.is_valid(times).to_numpy() & ~apart)
+    own = times.take(pa.array(others))
+    wrong = own.filter(pc.or_(pc.less(own, pa.scalar(start, MOMENT)), pc.greater_equal(own, pa.scalar(end, MOMENT))))
+    said = outside + (f": {shift}" if shift else "") + (f", e.g. {shown(wrong[0])}" if len(wrong) else "")
+    inside = {"column": name, "min_value": start, "max_value": end, "strict_max": True}
+    check = Check("time", name, "ExpectColumnValuesToBeBetween", inside, said, "rows", "values", example=False)
+    yield Subject(pa.table({name: _of_python(own)}), (check,), lambda places: others[places])
+
+
+def _of_python(times: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Times that Great Expectations can write down: for what lies before the year 1 or after 9999, the first or last moment."""
+    first, last = (pa.scalar(end.replace(tzinfo=UTC), MOMENT) for end in (datetime.min, datetime.max))
+    return pc.if_else(pc.less(times, first), first, pc.if_else(pc.greater(times, last), last, times))
 
 
 def _key(table: pa.Table, key: tuple[str, ...]) -> Subject:
-    again = repeated(table.select(key))
-    measure, names = f"seen before: {', '.join(key)}", ", ".join(map(repr, key))
-    example = table.select(key).slice(int(np.argmax(again)), 1).to_pylist()[0] if again.any() else {}
-    said = f"repeat the key of an earlier row, e.g. {', '.join(f'{v!r:.60}' for v in example.values())}"
-    arguments = {"column": measure, "max_value": 0}
-    check = Check("key", key[0], "ExpectColumnValuesToBeBetween", arguments, said, "rows", "rows", f"key {names}", example=False)
-    return Subject(pa.table({measure: again.astype(np.int64)}), (check,))
+    again, names = repeated(table.select(key)), ", ".join(map(repr, key))
+    example = [shown(column[int(np.argmax(again))]) for column in table.select(key).columns if again.any()]
+    said = f"repeat the key of an earlier row, e.g. {', '.join(example)}"
+    return _marked_rows("key", key[0], f"seen before: {', '.join(key)}", again, said, "rows", title=f"key {names}")
 
 
 def _skew(table: pa.Table, skew: Skew) -> Subject:
     one, other = skew.of
     apart = unequal(table[one], table[other], skew.tolerance)
-    examples = [f"{column[int(np.argmax(apart))].as_py()!r:.60}" for column in (table[one], table[other]) if apart.any()]
-    measure, said = f"{one} differs from {other}", f"differ from {other!r}, e.g. {' and '.join(examples)}"
+    examples = [shown(column[int(np.argmax(apart))]) for column in (table[one], table[other]) if apart.any()]
+    said = f"differ from {other!r}, e.g. {' and '.join(examples)}"
+    return _marked_rows("skew", one, f"{one} differs from {other}", apart, said, "values")
+
+
+def _marked_rows(
+    kind: str, column: str, measure: str, marked: NDArray[np.bool_], said: str, counted: Literal["values", "rows"], **how: Any
+) -> Subject:
+    """A rule that the marked rows (B,) break."""
     arguments = {"column": measure, "max_value": 0}
-    check = Check("skew", one, "ExpectColumnValuesToBeBetween", arguments, said, "rows", "values", example=False)
-    return Subject(pa.table({measure: apart.astype(np.int64)}), (check,))
+    check = Check(kind, column, "ExpectColumnValuesToBeBetween", arguments, said, "rows", counted, example=False, **how)
+    return Subject(pa.table({measure: marked.astype(np.int64)}), (check,))

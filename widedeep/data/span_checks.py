@@ -8,9 +8,10 @@ from typing import Any
 import pyarrow as pa
 
 from widedeep.data import facts
-from widedeep.data.checks import Check, Severity, Subject, listed
+from widedeep.data.checks import Check, Severity, Subject, listed, shown
 from widedeep.data.contract import Contract
 from widedeep.data.drift import moves
+from widedeep.data.late import late
 from widedeep.data.leaks import LEAK, aucs
 from widedeep.data.profiles import Profile
 from widedeep.data.twice import repeated_share, unequal
@@ -30,6 +31,8 @@ def span_subject(
         *_tolerance(delivered, contract, bad_rows),
         *_types(delivered, contract),
         *_nulls(delivered, contract),
+        *_different(delivered, contract),
+        *_late(delivered, contract, profile),
         *_duplicates(delivered, contract),
         *_skew(delivered, contract),
         *_unknown(delivered, contract),
@@ -51,18 +54,38 @@ def _types(table: pa.Table, contract: Contract) -> Checked:
     for name, spec in contract.columns.items():
         if name in table.column_names:
             got, known = facts.type_name(table.schema.field(name).type), f"type of {name}"
-            example = next((f", e.g. {value.as_py()!r:.40}" for value in table[name] if value.is_valid), "")
+            wrong = table[name].drop_null() if got != spec.type else table[name].slice(0, 0)
+            example = "".join(f", e.g. {shown(value)}" for value in wrong.slice(0, 1))
             said = f"column {name!r}: has type {got}, wanted {spec.type}{example}"
             yield Check("type", name, "ExpectColumnValuesToBeInSet", {"column": known, "value_set": [spec.type]}, said), got
 
 
 def _nulls(table: pa.Table, contract: Contract) -> Checked:
-    limit = contract.checks.max_null_share
     for name, spec in contract.columns.items():
         if spec.nullable and name in table.column_names:
+            limit = contract.checks.max_null_share if spec.max_null_share is None else spec.max_null_share
             share = facts.null_share(table, name)
             said = f"column {name!r}: {share:.1%} null, wanted at most {limit:.1%}"
             yield _limit("nulls", name, (f"null share of {name}", share), (0, limit), said)
+
+
+def _different(table: pa.Table, contract: Contract) -> Checked:
+    for name in facts.sound_columns(table, contract):
+        if limits := contract.columns[name].different:
+            count, what = facts.different(table[name]), "items" if contract.columns[name].type == "list" else "values"
+            said = f"column {name!r}: has {count:,} different {what}, wanted {limits[0]:,} to {limits[1]:,}"
+            yield _limit("different", name, (f"different values of {name}", count), limits, said)
+
+
+def _late(table: pa.Table, contract: Contract, profile: Profile) -> Checked:
+    """Of rows that are kept. Where they are not, those that are too many can't be taken out, which says the same."""
+    if contract.late.rows == "keep" and contract.time in facts.sound_columns(table, contract):
+        share = late(table[contract.time], contract, profile.span).sum() / max(1, table.num_rows)
+        said = (
+            f"column {contract.time!r}: {share:.1%} of the rows are of an earlier day, wanted at most {contract.late.share:.1%}"
+        )
+        again = "; was an earlier day's file delivered again?"
+        yield _limit("late", contract.time, ("share of late rows", share), (0, contract.late.share), said + again)
 
 
 def _duplicates(table: pa.Table, contract: Contract) -> Checked:

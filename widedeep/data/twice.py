@@ -46,7 +46,9 @@ def _hashed(column: pa.Array) -> Uint64s:
         bits: Uint64s = numbers.to_numpy(zero_copy_only=False).view(np.uint64)
         return bits
     encoded = column.dictionary_encode("encode")
-    each: Uint64s = hashes(pc.fill_null(encoded.dictionary.cast(pa.string(), safe=False), "\0null"))[encoded.indices.to_numpy()]
+    # Bytes need be no text.
+    texts = encoded.dictionary if pa.types.is_binary(column.type) else encoded.dictionary.cast(pa.string(), safe=False)
+    each: Uint64s = hashes(pc.fill_null(texts, "\0null"))[encoded.indices.to_numpy()]
     return each
 
 

@@ -9,7 +9,7 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
@@ -31,7 +31,7 @@ from great_expectations.render.view import DefaultJinjaPageView
 
 from widedeep.artifacts import Finding, canonical_json
 from widedeep.data.bad_rows import BadRows, bad_rows, quarantine_table
-from widedeep.data.checks import Check, Places, Severity, Subject
+from widedeep.data.checks import SHOWN, Check, Places, Severity, Subject
 from widedeep.data.contract import Contract
 from widedeep.data.page import harmless
 from widedeep.data.profiles import Profile, profile_of
@@ -39,6 +39,8 @@ from widedeep.data.row_checks import row_subjects
 from widedeep.data.span_checks import span_subject
 
 logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)  # it has a level of its own
+
+log = logging.getLogger(__name__)
 
 __all__ = ["Assessment", "Profile", "assess"]
 
@@ -51,13 +53,14 @@ GX_SEVERITY: Mapping[Severity, str] = {"critical": "critical", "drastic": "criti
 class Assessment:
     """What validation says of a span. `result` is JSON; `docs` are HTML pages that need no other file.
 
-    `bad`: the rows that were taken out, a table of `widedeep.data.bad_rows`; `clean`: the others, which `profile` is of.
+    `bad`: the rows that were taken out, a table of `widedeep.data.bad_rows`; `clean`: the others, which `profile` is of. Without
+    `profile` and `docs` the checks broke off.
     """
 
     findings: tuple[Finding, ...]
     result: bytes
     docs: Mapping[str, bytes]
-    profile: Profile
+    profile: Profile | None
     clean: pa.Table
     bad: pa.Table | None
 
@@ -81,14 +84,32 @@ class Judged:
 
 
 def assess(table: pa.Table, contract: Contract, span: date, past: Sequence[Profile] = ()) -> Assessment:
-    """Check every value, every row and the span as a whole; drift is measured against `past` spans, if there are any."""
+    """Check every value, every row and the span as a whole; drift is measured against `past` spans, if there are any.
+
+    Data that break a check itself quarantine the span: what could not be checked is not learnt, and later days go on.
+    """
+    try:
+        return _assess(table, contract, span, past)
+    except (MemoryError, OSError):  # the machine's fault, not the data's
+        raise
+    except Exception as error:
+        log.exception("%s: the checks broke off", span)
+        said = f"the checks broke off: {type(error).__name__}: {_short(error)}. Mend what it names, or report it with the log"
+        found = (Finding(check="checks", severity="critical", message=said),)
+        return Assessment(found, canonical_json({"span": span.isoformat(), "exception": said}), {}, None, table, None)
+
+
+def _assess(table: pa.Table, contract: Contract, span: date, past: Sequence[Profile]) -> Assessment:
     context = _context()
-    most = int(contract.checks.tolerance * table.num_rows)
-    rows = [judged for subject in row_subjects(table, contract, span) for judged in _judged(context, subject, max(most, LISTED))]
+
+    def most(check: Check) -> int:
+        return int((contract.checks.tolerance if check.tolerance is None else check.tolerance) * table.num_rows)
+
+    rows = [j for subject in row_subjects(table, contract, span) for j in _judged(context, subject, most)]
     bad = bad_rows(((j.check, j.rows, j.broken) for j in rows if j.failed and j.check.severity == "rows"), most)
     clean = table.filter(pa.array(bad.clean(table.num_rows))) if bad.taken else table
     profile = profile_of(clean, contract, span)
-    whole = [*_judged(context, span_subject(table, clean, profile, past, contract, bad.count), 0)]
+    whole = [*_judged(context, span_subject(table, clean, profile, past, contract, bad.count), most)]
     parts = {"rows": rows, "span": whole}
     return Assessment(
         findings=tuple(_finding(j, bad, table.num_rows) for j in (*rows, *whole) if j.failed),
@@ -107,11 +128,12 @@ def _context() -> EphemeralDataContext:
     return context
 
 
-def _judged(context: EphemeralDataContext, subject: Subject, most: int) -> Iterator[Judged]:
+def _judged(context: EphemeralDataContext, subject: Subject, most: Callable[[Check], int]) -> Iterator[Judged]:
     """Every check of a subject, in order. What few values break is asked again, for where they are."""
     frame = subject.columns.to_pandas()
     results = _run(context, frame, dict(enumerate(subject.checks)), "SUMMARY")
-    few = {i: c for i, c in enumerate(subject.checks) if c.counted and 0 < _found(results[i], "unexpected_count") <= most}
+    broken_by = {i: _found(results[i], "unexpected_count") for i, check in enumerate(subject.checks) if check.counted}
+    few = {i: subject.checks[i] for i, count in broken_by.items() if 0 < count <= max(most(subject.checks[i]), LISTED)}
     places = {i: np.array(r.result["unexpected_index_list"], np.int64) for i, r in _run(context, frame, few, "COMPLETE").items()}
     for i, check in enumerate(subject.checks):
         rows = subject.rows_of(places[i]) if i in places else None
@@ -169,13 +191,17 @@ def _exception(info: Mapping[str, Any]) -> str | None:
     """The message, which Great Expectations keeps at the top or one level below, by metric."""
     nested = [part for part in info.values() if isinstance(part, Mapping)]
     messages = [part.get("exception_message") for part in (info, *nested)]
-    return next((" ".join(str(message).split())[:200] for message in messages if message), None)
+    return next((_short(message) for message in messages if message), None)
+
+
+def _short(message: object) -> str:
+    return " ".join(str(message).split())[:200]
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, pd.Timestamp):
         return f"{value:%Y-%m-%d %H:%M:%S} UTC"
-    return f"{value.item() if isinstance(value, np.generic) else value!r:.60}"
+    return f"{value.item() if isinstance(value, np.generic) else value!r:.{SHOWN}}"
 
 
 def _result(part: Iterable[Judged]) -> Any:

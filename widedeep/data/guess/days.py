@@ -1,7 +1,7 @@
-"""What the days of the sample tell of all days: volume, label rate, null share, and how many users the gate can hold out."""
+"""What the days of the sample tell of all days: volume, label rate, and how many users the gate can hold out."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,10 +9,9 @@ import numpy as np
 from widedeep.data.guess.keys import Keys, positives
 from widedeep.data.guess.limits import nice
 from widedeep.data.guess.sample import Sample
-from widedeep.data.guess.seen import Columns, Seen
+from widedeep.data.guess.seen import Columns
 
 VOLUME_SLACK = 3  # a third to three times: weekends and growth pass, a tenth and ten times don't
-LEAST_NULLS = 0.05  # a null share that is no alarm
 DUPLICATES = 0.01  # the contract's default
 SMALL_DAY = 50_000  # rows; the paper's layers learn from millions
 HOLDOUT = 0.15
@@ -39,10 +38,10 @@ def training_of(sample: Sample, columns: Columns, keys: Keys, name: str) -> Iter
     yield "split", {"salt": f"{name}-1", "holdout_share": HOLDOUT, **pool}, said
 
 
-def checks_of(sample: Sample, columns: Columns, keys: Keys, nullable: Sequence[Seen]) -> Iterator[Entry]:
+def checks_of(sample: Sample, columns: Columns, keys: Keys) -> Iterator[Entry]:
     """Entries of `checks`."""
     yield _volume(sample)
-    yield from (*_label_rate(sample, columns, keys), *_nulls(nullable), *_duplicates(columns))
+    yield from (*_label_rate(sample, columns, keys), *_duplicates(columns))
 
 
 def _volume(sample: Sample) -> Entry:
@@ -66,16 +65,6 @@ def _label_rate(sample: Sample, columns: Columns, keys: Keys) -> Iterator[Entry]
     limits = [nice(low / 2, up=False), min(nice(high * 2, up=True), round(1 - (1 - high) / 2, 4))]
     seen = f"{low:.1%} to {high:.1%} positive" if len(rates) > 1 else f"{low:.1%} positive"
     yield "label_rate", limits, f"{seen}; limits half and twice that"
-
-
-def _nulls(nullable: Sequence[Seen]) -> Iterator[Entry]:
-    """One limit for all columns: that with most nulls sets it."""
-    if not nullable:
-        return
-    worst = max(nullable, key=lambda seen: seen.null_share)
-    said = f"up to {worst.null_share:.1%} of a day's {worst.name} are null; limit twice that"
-    empty = "; take columns out that are always empty, and lower it" if worst.null_share == 1 else ""
-    yield "max_null_share", min(1, max(LEAST_NULLS, nice(2 * worst.null_share, up=True))), said + empty
 
 
 def _duplicates(columns: Columns) -> Iterator[Entry]:

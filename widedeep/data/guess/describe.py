@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from widedeep.data.guess import names
 from widedeep.data.guess.keys import Keys, positives
-from widedeep.data.guess.limits import FEW_VALUES, limits_of
+from widedeep.data.guess.limits import FEW_VALUES, limits_of, null_limit
 from widedeep.data.guess.owners import owner_of
 from widedeep.data.guess.relations import GIVES_AWAY, label_entropy
 from widedeep.data.guess.roles import role_of
@@ -42,10 +42,12 @@ def describe(seen: Seen, columns: Columns, keys: Keys, sample: Sample) -> Descri
     entropy = _entropy(seen, columns, keys)
     role, why_role = role_of(seen, keys, owner, sample, entropy)
     limits = limits_of(seen, len(sample.spans), is_label=seen.name == keys.label.column, is_name=_is_name(seen, keys, role))
+    nullable = seen.null_share > 0 and seen.name not in keys.required
     optional = {
         "role": role,
         "of": owner.of,
-        "nullable": (seen.null_share > 0 and seen.name not in keys.required) or None,
+        "nullable": nullable or None,
+        "max_null_share": null_limit(seen) if nullable else None,
         **limits.entries,
         "min_count": SEEN_OFTEN if role in {"categorical", "multivalent"} and _mostly_rare(seen) else None,
     }
@@ -81,4 +83,4 @@ def _counted(seen: Seen, role: str | None) -> Iterator[str]:
     elif role == "categorical":
         yield f"{seen.different:,} different values"
     if seen.null_share and seen.known:
-        yield f"{seen.null_share:.1%} null"
+        yield f"{seen.null_share:.1%} null, limit twice that" if null_limit(seen) else f"{seen.null_share:.1%} null"

@@ -43,7 +43,7 @@ def draft(sample: Sample, name: str) -> Draft:
     keys = keys_of(columns, sample)
     described = tuple(describe(seen, columns, keys, sample) for seen in columns.values())
     entries = list(_entries(sample, columns, keys, described, name))
-    checks = list(checks_of(sample, columns, keys, [d.seen for d in described if d.entries.get("nullable")]))
+    checks = list(checks_of(sample, columns, keys))
     document = {"name": name} | {place: value for place, value, _ in entries}
     document["checks"] = {place: value for place, value, _ in checks}
     why = {place: said for place, _, said in entries} | {f"checks.{place}": said for place, _, said in checks}

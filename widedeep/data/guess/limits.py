@@ -5,7 +5,7 @@ A limit is written only where the sample is large enough to be sure of it: a mis
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,8 @@ import pyarrow.compute as pc
 from widedeep.data.guess.names import words
 from widedeep.data.guess.seen import Seen
 
+LEAST_NULLS = 0.05  # a null share that is no alarm
+STEADY_DAYS, STEADY_VALUES = 3, 4  # from so many days, and values that are there on each of them, it is sure that most come back
 FEW_VALUES = 20  # more are no list that somebody keeps by hand
 FEW_NUMBERS = 32  # the days of a month fit; ages don't, and have ends that nobody has seen yet
 OFTEN = 20  # a value of a share that gives 20 rows is missed by a sample of this size twice in a billion
@@ -36,13 +38,30 @@ class Limits:
 def limits_of(seen: Seen, days: int, *, is_label: bool, is_name: bool) -> Limits:
     """`is_name`: the values name users, items, rows: numbers have no range then, and texts no list of those allowed."""
     if seen.kind in {"integer", "number"} and len(seen.numbers):
-        return _numbers(seen, days, is_label, is_name)
+        return _all_of([_numbers(seen, days, is_label, is_name), *_different(seen, days, is_label or is_name)])
     if seen.kind not in {"string", "list"} or not len(seen.items):
         return Limits()
     allowed = None if is_name or seen.constant else _allowed(seen, days)
     form = None if allowed else form_of(pc.unique(seen.items).to_pylist())
     found = [allowed or Limits(), Limits({"regex": form}, ("all of one form",)) if form else Limits(), _lengths(seen)]
+    return _all_of([*found, *_different(seen, days, is_name)])
+
+
+def _all_of(found: list[Limits]) -> Limits:
     return Limits({k: v for part in found for k, v in part.entries.items()}, tuple(said for part in found for said in part.why))
+
+
+def null_limit(seen: Seen) -> float | None:
+    """Twice the share that was null; None where no limit would say anything."""
+    limit = max(LEAST_NULLS, nice(2 * seen.null_share, up=True))
+    return limit if limit < 1 else None
+
+
+def _different(seen: Seen, days: int, varies: bool) -> Iterator[Limits]:
+    """Where each value is there on each day, and often: half of them may be away, and as many be new."""
+    steady = seen.kind in {"string", "integer"} and days >= STEADY_DAYS and seen.different >= STEADY_VALUES and not varies
+    if steady and seen.days_of_values.min() == days and seen.counts.min() >= OFTEN * days:
+        yield Limits({"different": [seen.different // 2, 2 * seen.different]}, (f"{seen.different} values on each day",))
 
 
 def _numbers(seen: Seen, days: int, is_label: bool, is_name: bool) -> Limits:

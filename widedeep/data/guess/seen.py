@@ -127,7 +127,7 @@ def _taken(column: pa.Array, kind: Kind) -> pa.Array | None:
         return pa.nulls(len(column), TYPES[kind])
     try:
         converted = CONVERSIONS[kind](column)
-    except (pa.ArrowException, ValueError):
+    except (pa.ArrowException, ValueError, OverflowError):
         return None
     return converted if converted.type == TYPES[kind] else None
 
