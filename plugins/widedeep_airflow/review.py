@@ -29,7 +29,8 @@ NO_REASON = "no reason given"
 
 
 class StartReviewOperator(TriggerDagRunOperator):
-    """Starts the question about this run's span, once; skipped unless the span waits for a review in the live lane.
+    """Starts the question about this run's span, once, or else about late rows of an earlier one; skipped where nothing of the
+    live lane waits for a review.
 
     In other lanes nobody is asked: there, an answer that was given to the same rows and findings is found.
     """
@@ -39,13 +40,18 @@ class StartReviewOperator(TriggerDagRunOperator):
 
     def execute(self, context: "Context") -> None:
         progress = collect(context["ti"], ("ingest", "settle"))
-        if progress.result != "held" or progress.lane != LIVE:
+        if progress.lane != LIVE:
             raise AirflowSkipException(f"{progress.span}: nobody to ask: {progress.result} in lane {progress.lane}")
         with opened(context) as (steps, place):
-            if not steps.waits_for_review(place, progress.span):
-                raise AirflowSkipException(f"{progress.span}: nobody to ask: its candidate was held, or the answer is there")
-        self.conf = {"span": progress.span.isoformat(), "lane": progress.lane}
-        self.trigger_run_id = f"review-{progress.lane}-{progress.span}"
+            own = progress.result == "held" and steps.waits_for_review(place, progress.span)
+            late = None if own else steps.late_review(place)
+        if not own and late is None:
+            raise AirflowSkipException(
+                f"{progress.span}: nobody to ask: it is settled as {progress.result}, or the answer is there"
+            )
+        span, of = (late.span, f"-v{late.snapshot.version}") if late else (progress.span, "")
+        self.conf = {"span": span.isoformat(), "lane": progress.lane}
+        self.trigger_run_id = f"review-{progress.lane}-{span}{of}"
         super().execute(context)
 
 

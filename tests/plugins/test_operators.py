@@ -5,9 +5,11 @@ from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 from widedeep_airflow.chores import BootstrapOperator, FeedOperator, PruneOperator
 from widedeep_airflow.operators import IngestOperator, SettleOperator, StepOperator
+from widedeep_airflow.review import StartReviewOperator
 from widedeep_airflow.rollback import ASK, BEFORE, ChooseOperator
 
 from widedeep import steps
@@ -208,3 +210,18 @@ def test_the_feed_delivers_its_day_and_is_skipped_when_the_sample_is_used_up(con
     library("deliver_sample", lambda *_: ())
     with pytest.raises(AirflowSkipException, match="2026-01-02: the sample is used up"):
         FeedOperator(task_id="deliver").execute(context())
+
+
+def test_where_a_runs_own_day_asks_nothing_a_person_is_asked_about_rows_that_came_late(context, library, monkeypatch):
+    asked = []
+    monkeypatch.setattr(TriggerDagRunOperator, "execute", lambda self, _: asked.append((self.trigger_run_id, self.conf)))
+    library("late_review", lambda _: SimpleNamespace(span=date(2025, 12, 30), snapshot=SimpleNamespace(version=2)))
+    done = context({"ingest": INGESTED, "settle": {"result": "promoted"}})
+    StartReviewOperator(task_id="ask").execute(done)
+    assert asked == [("review-live-2025-12-30-v2", {"span": "2025-12-30", "lane": "live"})]
+    library("late_review", lambda _: None)
+    with pytest.raises(AirflowSkipException, match="nobody to ask: it is settled as promoted"):
+        StartReviewOperator(task_id="ask").execute(done)
+    library("waits_for_review", lambda *_: True)
+    StartReviewOperator(task_id="ask").execute(context({"ingest": INGESTED, "settle": {"result": "held"}}))
+    assert asked[1:] == [("review-live-2026-01-02", {"span": "2026-01-02", "lane": "live"})]

@@ -15,6 +15,7 @@ SNAPSHOT = Snapshot(span=SPAN, version=1, digest=DIGEST, rows=1, file=FILE)
 VALUES = {"span": SPAN, "number": 1, "digest": DIGEST, "sha256": DIGEST, "snapshot": SNAPSHOT, "checks_digest": DIGEST}
 VALUES |= {
     "baseline_digest": DIGEST,
+    "listing": DIGEST,
     "key_id": DIGEST,
     "own": DIGEST,
     "replaces": None,

@@ -87,7 +87,7 @@ def history(seaweedfs, tmp_path_factory) -> tuple[S3Store, Progress]:
 def begun(chain, history) -> Chain:
     """A chain whose first three days are learnt by a bootstrap."""
     learnt, chain.first = history
-    for key in learnt.keys(""):
+    for key in _copied(learnt):
         chain.place.store.create(key, learnt.get(key).data)
     return chain
 
@@ -96,10 +96,15 @@ def begun(chain, history) -> Chain:
 def judged_history(chain, history) -> Chain:
     """The same, stopped after the gate: nothing is published, promoted or settled."""
     learnt, chain.first = history
-    for key in learnt.keys(""):
+    for key in _copied(learnt):
         if not key.startswith("lanes/") and not key.endswith("/manifest.json") and not _decision(key):
             chain.place.store.create(key, learnt.get(key).data)
     return chain
+
+
+def _copied(store: S3Store) -> list[str]:
+    """Keys of all but the listings of what was delivered: copies have times of their own."""
+    return [key for key in store.keys("") if not key.startswith(layout.INGESTED)]
 
 
 def _decision(key: str) -> bool:
@@ -136,7 +141,7 @@ def quick(chain, history, rehearsed_here) -> Chain:
     """A chain that has begun, over a store in memory."""
     learnt, chain.first = history
     store = MemoryStore()
-    for key in learnt.keys(""):
+    for key in _copied(learnt):
         store.create(key, learnt.get(key).data)
     chain.place = replace(chain.place, store=store)
     return chain

@@ -69,3 +69,20 @@ def test_a_replay_with_another_past_finds_the_answer_to_the_same_rows_held_for_t
     review(quick.place, quick.day(3), "accept", "another currency")
     monkeypatch.setattr("widedeep.steps.findings.past_profiles", lambda *of: past_profiles(*of)[:-1])
     assert run_span(quick.place, quick.day(3), REPLAY).candidate
+
+
+def test_where_the_profiles_of_what_was_learnt_are_gone_the_findings_say_so(quick):
+    store = quick.place.store
+    for key in [*store.keys(layout.VALIDATIONS)]:
+        store.delete(key)
+    quick.deliver(3)
+    found = check_span(quick.place, quick.day(3)).validation
+    (told,) = [f.message for f in found.findings if f.severity == "warning"]
+    assert told.startswith("drift is not measured: none of 3 learnt spans has a profile left")
+
+
+def test_after_a_long_pause_drift_is_measured_against_what_was_learnt_before_it(quick):
+    quick.deliver(100, unlike(quick.rows(100)))
+    object.__setattr__(quick.place, "clock", lambda: quick.place.deadline(quick.day(101)))
+    snapshot = ingest(quick.place, start(quick.place, quick.day(100))).snapshot
+    assert checks_of(judged(quick.place, LIVE, snapshot)[1]) == {("drift", "price")}

@@ -5,11 +5,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from widedeep.artifacts import LIVE
+from widedeep.artifacts import LIVE, Validation
 from widedeep.errors import UsageError
 from widedeep.publishing import lanes
 from widedeep.publishing.moves import freeze
 from widedeep.publishing.pointer import champion
+from widedeep.publishing.quarantine import load_bad_rows
 from widedeep.publishing.releases import load_manifest
 from widedeep.publishing.snapshots import load_rows, version
 from widedeep.steps import run_span
@@ -117,3 +118,20 @@ def test_a_span_that_is_not_settled_or_not_there_is_refused(quick, tmp_path):
     (tmp_path / "bad.parquet").write_bytes(b"PAR1")
     with pytest.raises(UsageError, match=r"bad\.parquet"):
         read_repaired(tmp_path / "bad.parquet")
+
+
+def test_a_delivered_column_named_like_those_of_a_quarantine_table_is_kept(quick):
+    rows = quick.rows(3)
+    rows = rows.append_column("row", pa.array(range(600)))
+    quick.deliver(3, rows.set_column(4, "price", pa.array([-1.0] * 3 + rows["price"].to_pylist()[3:])))
+    progress = run_span(quick.place, quick.day(3))
+    bad = load_bad_rows(quick.place.store, stored_bad_rows(quick, progress), quick.place.folder())
+    assert bad.column_names[-2:] == ["_row", "reasons"]
+    added = again(quick, 3, bad.set_column(bad.column_names.index("price"), "price", rows["price"].slice(0, 3))).added
+    mended = load_rows(quick.place.store, added, quick.place.folder())
+    assert sorted(mended["row"].to_pylist()) == [0, 1, 2]
+    assert not {"_row", "reasons"} & {*mended.column_names}
+
+
+def stored_bad_rows(chain, progress):
+    return Validation.from_bytes(chain.place.store.get(progress.validation).data).bad_rows

@@ -145,6 +145,17 @@ def add(store: ObjectStore, outcome: Outcome) -> Outcome:
     return _first(store, layout.addition(outcome.lane, outcome.span, outcome.replaces, digest), outcome)
 
 
+def held(store: ObjectStore, lane: str) -> tuple[Outcome, ...]:
+    """What came after its span was settled, and waited or waits for a person, in span order."""
+    return _read(store, store.keys(layout.held_rows(lane)))
+
+
+def hold(store: ObjectStore, outcome: Outcome) -> Outcome:
+    """Write that rows of a settled span wait for a person. The first writer of the same rows stands and is returned."""
+    digest = outcome.snapshot.digest if outcome.snapshot else ""
+    return _first(store, layout.held(outcome.lane, outcome.span, digest), outcome)
+
+
 def _first(store: ObjectStore, key: str, outcome: Outcome) -> Outcome:
     if store.create(key, outcome.to_bytes()):
         return outcome

@@ -19,6 +19,7 @@ LOCAL = "file://"
 
 RELEASES, SNAPSHOTS, VALIDATIONS, QUARANTINES, LANES = "releases/", "snapshots/", "validation/", "quarantine/", "lanes/"
 EVIDENCES, EXAMINATIONS = "evidence/", "doctor/"
+INGESTED = "ingested/"
 
 
 def delivery(prefix: str, span: date) -> str:
@@ -38,6 +39,15 @@ def versions(span: date) -> str:
 
 def version(span: date, number: int) -> str:
     return f"{versions(span)}v{number}.json"
+
+
+def ingestions(span: date) -> str:
+    return f"{INGESTED}{span}/"
+
+
+def ingestion(span: date, listing: Digest) -> str:
+    """That files with this listing were taken in for the span, and as which version."""
+    return f"{ingestions(span)}{listing[:DIGEST_CHARS]}.json"
 
 
 def rows(span: date, digest: Digest, sha256: Digest) -> str:
@@ -253,6 +263,15 @@ def addition(lane: str, span: date, replaces: Digest | None, own: Digest) -> str
 
 def addition_span(key: str) -> date:
     return date.fromisoformat(part(key, 3))
+
+
+def held_rows(lane: str) -> str:
+    return f"{LANES}{lane}/held/"
+
+
+def held(lane: str, span: date, digest: Digest) -> str:
+    """Rows that came after the span was settled, and wait for a person."""
+    return f"{held_rows(lane)}{span}/{digest[:DIGEST_CHARS]}.json"
 
 
 def review(span: date, validation_sha256: Digest) -> str:

@@ -13,7 +13,7 @@ from widedeep.steps.chain import STEPS, dry_run, gate, ingest, publish, run_span
 from widedeep.steps.erasing import erase, plan_erasure
 from widedeep.steps.examination import examine_store, require_safe_store
 from widedeep.steps.pruning import plan_prune, prune
-from widedeep.steps.reviewing import answered, awaited_review, question, review, waits_for_review
+from widedeep.steps.reviewing import answered, awaited_review, late_review, question, review, waits_for_review
 from widedeep.steps.rollback import RollbackPlan, former_champions, plan_rollback, rehearse_rollback, roll_back
 from widedeep.steps.sample import deliver_sample
 from widedeep.steps.workplace import Workplace, open_workplace
@@ -32,6 +32,7 @@ __all__ = [
     "former_champions",
     "gate",
     "ingest",
+    "late_review",
     "open_workplace",
     "plan_erasure",
     "plan_prune",

@@ -11,8 +11,10 @@ from widedeep.publishing import lanes
 from widedeep.publishing.pointer import champion
 from widedeep.steps.arrival import ingest, start, validate
 from widedeep.steps.chain import quiet
+from widedeep.steps.delivery import look
 from widedeep.steps.gating import gate_after
 from widedeep.steps.judgement import dry_run
+from widedeep.steps.redelivery import remember
 from widedeep.steps.release import learnt_in, outcome_of, publish, read_verdict
 from widedeep.steps.retraining import train_after
 from widedeep.steps.workplace import Workplace, wanted
@@ -72,7 +74,9 @@ def _arrive(place: Workplace, span: date, on_step: Callable[[str], None]) -> Pro
     """Ingest and validate one span of the history; nobody waits for what was not delivered."""
     on_step(f"ingest {span}")
     here = replace(place, settings=place.settings.model_copy(update={"history_start": None}))
+    seen = look(here, span)
     progress = ingest(here, Progress(span=span, lane=LIVE))
+    remember(here, span, seen, progress.snapshot)
     return progress if progress.over else validate(here, progress)
 
 

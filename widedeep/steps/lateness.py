@@ -1,20 +1,24 @@
-"""What belongs to an earlier day is taken in with the day: deliveries after "no data", and rows that came with a later day.
+"""What belongs to an earlier day is taken in with the day: deliveries after "no data" or in place of another, and rows that came
+with a later day.
 
 - Done again it changes nothing: rows that a span has already are not added twice.
 - Beside `live`, a run learns the newest version of its span, also if that was not delivered as a whole.
 """
 
 import logging
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 from widedeep.artifacts import LIVE, Progress, Snapshot
-from widedeep.errors import UsageError
+from widedeep.errors import OrderError, UnknownOutcomeError, UsageError
 from widedeep.publishing import lanes
+from widedeep.publishing.findings import stored_findings
 from widedeep.publishing.snapshots import versions
-from widedeep.steps import arrival
+from widedeep.steps import arrival, delivery
+from widedeep.steps.redelivery import days_before, is_other, remember, was_taken_in
 from widedeep.steps.requeueing import requeue
+from widedeep.steps.reviewing import accepted
 from widedeep.steps.workplace import Workplace
 
 if TYPE_CHECKING:
@@ -25,31 +29,57 @@ log = logging.getLogger(__name__)
 
 def ingest(place: Workplace, progress: Progress, not_before: datetime | None = None) -> Progress:
     """`arrival.ingest`, and before it what has come late for days that this lane has settled."""
+    seen = delivery.look(place, progress.span)
     done = arrival.ingest(place, progress, not_before, partial(_take_in, place, progress))
     if not done.no_data:
         _after_no_data(place, progress)
+    if progress.lane == LIVE:
+        _after_another_delivery(place, progress)
+        remember(place, progress.span, seen, done.snapshot)
     if done.snapshot and done.lane != LIVE:
         return done.model_copy(update={"snapshot": _newest(place, done.span)})
     return done
 
 
 def _newest(place: Workplace, span: date) -> Snapshot:
-    """The last version that is a whole: rows that were added beside a learnt version are in the version before, too."""
+    """The last version that is a whole, and not refused: rows added beside a learnt version are in the version before, too."""
     settled = {o.snapshot.digest for o in lanes.outcomes(place.store, LIVE) if o.span == span and o.snapshot}
     added = {o.snapshot.digest for o in lanes.additions(place.store, LIVE) if o.snapshot and not o.replaces}
-    return [s for s in versions(place.store, span) if s.digest not in added - settled][-1]
+    whole = [s for s in versions(place.store, span) if s.digest not in added - settled]
+    judged = [found for _, found in stored_findings(place.store, span)]
+    refused = [f.snapshot for f in judged if f.critical or (f.drastic and not accepted(place.store, f))]
+    return next((s for s in reversed(whole) if s not in refused), whole[-1])
 
 
 def _after_no_data(place: Workplace, progress: Progress) -> None:
-    """Add days that were settled as "no data" and are delivered by now."""
-    since = progress.span - timedelta(days=place.contract.late.days)
-    added = {o.span for o in lanes.additions(place.store, progress.lane)}
-    for outcome in lanes.outcomes(place.store, progress.lane):
-        if outcome.result == "no data" and since <= outcome.span < progress.span and outcome.span not in added:
-            try:
-                requeue(place, outcome.span, f"delivered by the time of {progress.span}", progress.lane)
-            except UsageError as error:
-                log.info("%s: stays without data: %s", progress.span, error)
+    """Add days that were settled as "no data" and are delivered by now, or let them wait for a person."""
+    taken = {o.span for o in (*lanes.additions(place.store, progress.lane), *lanes.held(place.store, progress.lane))}
+    empty = {o.span for o in lanes.outcomes(place.store, progress.lane) if o.result == "no data"} - taken
+    for day in days_before(place, progress.lane, progress.span):
+        if day in empty and not (progress.lane == LIVE and was_taken_in(place, day)) and _is_there(place, day):
+            _requeue(place, progress, day, f"delivered by the time of {progress.span}")
+
+
+def _after_another_delivery(place: Workplace, progress: Progress) -> None:
+    """Make a new version of each settled day that was delivered again: what of it nobody has learnt is learnt."""
+    for day in days_before(place, progress.lane, progress.span):
+        if is_other(place, day, delivery.look(place, day)) and _is_there(place, day):
+            _requeue(place, progress, day, f"delivered again by the time of {progress.span}")
+
+
+def _is_there(place: Workplace, day: date) -> bool:
+    """Whether the day's delivery is complete: what has begun to come is looked for by the next day's run again."""
+    seen = delivery.look(place, day)
+    return bool(seen.files) and seen.missing is None
+
+
+def _requeue(place: Workplace, progress: Progress, day: date, reason: str) -> None:
+    """Nothing that is wrong with another day's rows stops this one."""
+    try:
+        done = requeue(place, day, reason, progress.lane)
+        log.log(logging.WARNING if done.news else logging.INFO, "%s: %s", progress.span, done.told)
+    except (UsageError, OrderError, UnknownOutcomeError) as error:
+        log.warning("%s: %s is %s, and not taken in: %s", progress.span, day, reason, error)
 
 
 def _take_in(place: Workplace, progress: Progress, day: date, rows: "pa.Table") -> bool:

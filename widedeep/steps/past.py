@@ -27,15 +27,17 @@ PROFILE = "profile.json"
 def past_profiles(place: Workplace, lane: str, span: date) -> list["Profile"]:
     """In span order, of twice the days that the contract looks back: the older half shows how far the younger had moved.
 
-    Of a span to which rows were added later it is that of the version with most rows.
+    The days count from the newest span that was learnt: a lane may have been frozen for longer. Of a span to which rows were
+    added later it is that of the version with most rows.
     """
-    oldest = span - timedelta(days=2 * place.contract.drift.look_back)
-    learnt = [s for s in _learnt(place, lane, span) if s.span >= oldest]
-    largest = {s.span: s for s in sorted(learnt, key=lambda s: s.rows)}
+    learnt = learnt_before(place, lane, span)
+    newest = max((s.span for s in learnt), default=span)
+    oldest = newest + timedelta(days=1) - timedelta(days=2 * place.contract.drift.look_back)
+    largest = {s.span: s for s in sorted(learnt, key=lambda s: s.rows) if s.span >= oldest}
     return [profile for _, snapshot in sorted(largest.items()) if (profile := _profile(place, snapshot))]
 
 
-def _learnt(place: Workplace, lane: str, span: date) -> list[Snapshot]:
+def learnt_before(place: Workplace, lane: str, span: date) -> list[Snapshot]:
     """The versions of earlier spans whose training rows the parent as of the day, or an ancestor of it, has learnt."""
     history = lanes.history(place.store, lane, span)
     parent = lanes.parent(place.store, lane, history, span)

@@ -2,7 +2,7 @@
 
 Nothing that was trained changes, and the span's outcome stays. If nothing of the span was learnt, its newest version takes the
 place of the one before. If it was, rows that the learnt version lacks go beside it, or wait for a replay, as the contract says;
-and where the learnt rows themselves were corrected, only a replay can take that in.
+and where the learnt rows themselves were corrected, only a replay can take that in. What changed drastically waits for a person.
 """
 
 import logging
@@ -19,22 +19,22 @@ from widedeep.publishing.erasures import without_erased
 from widedeep.publishing.pending import NO_ROWS, Seen, valid
 from widedeep.publishing.releases import load_manifest
 from widedeep.publishing.renewals import seen_by
-from widedeep.steps import arrival
+from widedeep.steps import arrival, delivery
 from widedeep.steps.descent import descendants, how_to_replay
+from widedeep.steps.redelivery import remember
+from widedeep.steps.reviewing import review_of
 from widedeep.steps.workplace import Workplace, stored, wanted
 
 log = logging.getLogger(__name__)
 
-REPAIRED = ("reasons", "row")
-"""Columns of a quarantine table that are no part of a row."""
-
 
 @dataclass(frozen=True)
 class Requeued:
-    """What became of the rows, in words; `added` are those that the next candidate learns, if any."""
+    """What became of the rows, in words; `added`: those that the next candidate learns, if any. `news`: there were other rows."""
 
     told: str
     added: Snapshot | None = None
+    news: bool = True
 
 
 def requeue(place: Workplace, span: date, reason: str, lane: str = LIVE, repaired: pa.Table | None = None) -> Requeued:
@@ -48,8 +48,16 @@ def requeue(place: Workplace, span: date, reason: str, lane: str = LIVE, repaire
     progress = Progress(span=span, lane=lane)
     if repaired is not None:
         progress = progress.model_copy(update={"snapshot": _merged(place, past, lane, repaired)})
+    seen = delivery.look(place, span) if repaired is None and lane == LIVE else None
     judged = _judged(place, progress)
-    return _offer(place, past, judged, wanted(judged.snapshot, "snapshot", "ingest"), reason)
+    done = None if judged.quarantined else _offer(place, past, judged, wanted(judged.snapshot, "snapshot", "ingest"), reason)
+    found = _found(place, judged)
+    if seen:  # last: who dies before does it again
+        remember(place, span, seen, found.snapshot)
+    if done is None:
+        told = "; ".join(finding.message for finding in found.critical)
+        raise UsageError(f"span {span}: the rows don't pass: {told}. Nothing was added; mend them and requeue them again.")
+    return done
 
 
 def _past(place: Workplace, span: date, lane: str) -> list[Outcome]:
@@ -62,13 +70,15 @@ def _past(place: Workplace, span: date, lane: str) -> list[Outcome]:
 
 def _merged(place: Workplace, past: list[Outcome], lane: str, repaired: pa.Table) -> Snapshot:
     """A version with all rows that count and the repaired ones."""
+    from widedeep.data.bad_rows import without_reasons
     from widedeep.data.conform import conform
     from widedeep.data.tables import without
 
     span = past[0].span
-    plain = conform(repaired.drop_columns([name for name in REPAIRED if name in repaired.column_names]), place.contract)
-    rows = without_erased(place.store, span, plain, place.contract.user)
     tables = [snapshots.load_rows(place.store, s, place.folder()) for s in valid(past, _seen(place, lane))]
+    delivered = {*place.contract.columns, *(name for table in tables for name in table.column_names)}
+    plain = conform(without_reasons(repaired, delivered), place.contract)
+    rows = without_erased(place.store, span, plain, place.contract.user)
     try:
         standing = pa.concat_tables([*tables, rows.slice(0, 0)], promote_options="permissive")
         merged = pa.concat_tables([standing, without(rows, standing)], promote_options="permissive")
@@ -78,7 +88,7 @@ def _merged(place: Workplace, past: list[Outcome], lane: str, repaired: pa.Table
 
 
 def _judged(place: Workplace, progress: Progress) -> Progress:
-    """The progress with a version that passes the contract.
+    """The progress with findings on a version.
 
     Raises:
         UsageError: there is none.
@@ -86,15 +96,12 @@ def _judged(place: Workplace, progress: Progress) -> Progress:
     taken = progress if progress.snapshot else arrival.ingest(place, progress)
     if taken.no_data:
         raise UsageError(f"span {progress.span}: {taken.no_data}. Deliver it, or give repaired rows, then requeue it again.")
-    judged = taken if taken.over else arrival.validate(place, taken)
-    if judged.over:
-        key = str(judged.validation)
-        found = Validation.from_bytes(stored(place.store, key), f"{place.store.url}/{key}")
-        told = "; ".join(f.message for f in (*found.critical, *found.drastic))
-        raise UsageError(
-            f"span {progress.span}: the rows don't pass: {told}. Nothing was added; mend them and requeue them again."
-        )
-    return judged
+    return taken if taken.over else arrival.validate(place, taken)
+
+
+def _found(place: Workplace, judged: Progress) -> Validation:
+    key = wanted(judged.validation, "validation", "validate")
+    return Validation.from_bytes(stored(place.store, key), f"{place.store.url}/{key}")
 
 
 def _offer(place: Workplace, past: list[Outcome], judged: Progress, snapshot: Snapshot, reason: str) -> Requeued:
@@ -105,7 +112,7 @@ def _offer(place: Workplace, past: list[Outcome], judged: Progress, snapshot: Sn
         return _beside(place, waiting, learnt, judged, snapshot, reason)
     line = _line(past)
     if waiting and line[-1] == snapshot.digest:
-        return Requeued(f"span {judged.span}: nothing new: v{snapshot.version} waits to be learnt already")
+        return Requeued(f"span {judged.span}: nothing new: v{snapshot.version} waits to be learnt already", news=False)
     return _add(place, judged, snapshot, line[-1], reason)
 
 
@@ -137,7 +144,9 @@ def _beside(
         fresh = without(fresh, table)
     corrected = sum(without(standing[s.digest], rows).num_rows for s in learnt)
     if not (fresh.num_rows or corrected):
-        return Requeued(f"span {span}: nothing new: all {rows.num_rows:,} rows are learnt, or wait to be learnt, already")
+        return Requeued(
+            f"span {span}: nothing new: all {rows.num_rows:,} rows are learnt, or wait to be learnt, already", news=False
+        )
     if corrected or place.contract.late.requeued == "replay":
         why = f"{corrected:,} rows that were learnt are other ones now" if corrected else "the contract wants a replay"
         replay = how_to_replay(span, newest.version, descendants(place.store, span))
@@ -156,6 +165,8 @@ def _add(place: Workplace, judged: Progress, snapshot: Snapshot, replaces: str |
         settled_at=place.clock(),
         settled_by=place.actor,
     )
+    if judged.drastic:
+        return _hold(place, made, judged)
     standing = lanes.add(place.store, made)
     if standing.snapshot != snapshot:
         raise UsageError(
@@ -165,6 +176,19 @@ def _add(place: Workplace, judged: Progress, snapshot: Snapshot, replaces: str |
     return Requeued(
         f"span {judged.span}: the next candidate of lane {judged.lane} learns {snapshot.rows:,} rows, v{snapshot.version}",
         snapshot,
+    )
+
+
+def _hold(place: Workplace, made: Outcome, judged: Progress) -> Requeued:
+    """Let the rows wait for a person, who is told what changed, unless one has said no to them."""
+    found = _found(place, judged)
+    changed = tuple(finding.message for finding in found.drastic)
+    lanes.hold(place.store, made.model_copy(update={"result": "held", "reasons": changed, "validation": judged.validation}))
+    if answer := review_of(place.store, found):
+        return Requeued(f"span {answer.told()}. Nothing was added; mend the rows and requeue them again.")
+    return Requeued(
+        f"span {judged.span}: is held, and learnt once a person accepts it (`widedeep review --span {judged.span}`): "
+        + "; ".join(changed)
     )
 
 

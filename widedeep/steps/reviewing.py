@@ -45,15 +45,27 @@ def _covers(judged: Validation, found: Validation) -> bool:
 
 
 def open_reviews(place: Workplace, lane: str = LIVE) -> tuple[Outcome, ...]:
-    """The lane's spans that wait for an answer, in span order; without a report, which prune removes, nobody can judge one."""
-    held = [o for o in lanes.outcomes(place.store, lane) if is_for_review(o) and place.store.get(str(o.validation))]
+    """What waits for an answer in the lane, in span order; without a report, which prune removes, nobody can judge it."""
+    held = [o for o in _held(place, lane) if place.store.get(str(o.validation))]
     return tuple(o for o in held if answered(place, o) is None)
 
 
 def waits_for_review(place: Workplace, span: date, lane: str = LIVE) -> bool:
     """Whether a person has to be asked about the span."""
-    found = lanes.outcome(place.store, lane, span)
-    return found is not None and is_for_review(found) and answered(place, found) is None
+    return any(answered(place, o) is None for o in _held(place, lane, span))
+
+
+def late_review(place: Workplace, lane: str = LIVE) -> Outcome | None:
+    """The newest of the spans whose rows came after they were settled, and wait for a person."""
+    late = lanes.held(place.store, lane)
+    return next((o for o in reversed(open_reviews(place, lane)) if o in late), None)
+
+
+def _held(place: Workplace, lane: str, span: date | None = None) -> list[Outcome]:
+    """What was held before anything was trained on it, answered or not, in span order; what came later last. None: of all spans."""
+    settled = lanes.outcomes(place.store, lane) if span is None else (lanes.outcome(place.store, lane, span),)
+    found = [o for o in (*settled, *lanes.held(place.store, lane)) if o and is_for_review(o) and span in {None, o.span}]
+    return sorted(found, key=lambda o: (o.span, o.settled_at))
 
 
 def is_for_review(outcome: Outcome) -> bool:
@@ -62,17 +74,18 @@ def is_for_review(outcome: Outcome) -> bool:
 
 
 def awaited_review(place: Workplace, span: date, lane: str = LIVE) -> Outcome:
-    """The outcome of a span that was held before anything was trained on it, answered or not.
+    """What of a span was held before anything was trained on it: what waits for an answer or, if nothing does, the last.
 
     Raises:
-        UsageError: it was not.
+        UsageError: nothing was.
     """
-    found = lanes.outcome(place.store, lane, span)
-    if found is None or not is_for_review(found):
-        got = f"is settled as {found.result}" if found else "is not settled"
+    found = _held(place, lane, span)
+    if not found:
+        settled = lanes.outcome(place.store, lane, span)
+        got = f"is settled as {settled.result}" if settled else "is not settled"
         waiting = ", ".join(str(o.span) for o in open_reviews(place, lane)) or "none"
         raise UsageError(f"span {span} of lane {lane}: {got}; wanted one that is held for a review. Waiting: {waiting}.")
-    return found
+    return next((o for o in found if answered(place, o) is None), found[-1])
 
 
 def answered(place: Workplace, held: Outcome) -> Review | None:
