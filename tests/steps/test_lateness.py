@@ -232,3 +232,13 @@ def test_who_only_looks_at_a_day_that_was_delivered_again_leaves_it_to_the_next_
     quick.deliver(4)
     ingest(quick.place, Progress(span=quick.day(4), lane=LIVE))
     assert [o.span for o in lanes.additions(quick.place.store, LIVE)] == [quick.day(3)]
+
+
+def test_where_late_rows_are_kept_those_that_an_earlier_day_has_brought_are_taken_out(quick):
+    late_rule(quick, "keep")
+    quick.deliver(3, quick.rows(3).slice(60))
+    assert run_span(quick.place, quick.day(3)).result == "promoted"
+    quick.deliver(4, pa.concat_tables([quick.rows(4), quick.rows(3).slice(0, 90)]))
+    found = check_span(quick.place, quick.day(4)).validation
+    assert found.clean.rows == 660, "sixty are late, and thirty were learnt with their day"
+    assert [f.message for f in found.findings] == ["late rows: 30 of 690 rows came with an earlier day, too"]

@@ -29,8 +29,8 @@ MOJIBAKE = r"\x{FFFD}|[ÂÃ][\x{80}-\x{BF}]|â€|Ð[\x{80}-\x{BF}]"  # U+FFFD, 
 FORMULA = r"^\s*(?:=|[+\-@].*[(|])"  # what a spreadsheet may run; -5 and @name are as harmless as they look
 
 
-def row_subjects(table: pa.Table, contract: Contract, span: date) -> Iterator[Subject]:
-    """One after the other, so that only one of them takes memory."""
+def row_subjects(table: pa.Table, contract: Contract, span: date, again: NDArray[np.bool_] | None = None) -> Iterator[Subject]:
+    """One after the other, so that only one of them takes memory. `again` (B,) marks rows that an earlier day has brought."""
     yield _presence(table, contract)
     sound = sound_columns(table, contract)
     for name in sound:
@@ -40,6 +40,11 @@ def row_subjects(table: pa.Table, contract: Contract, span: date) -> Iterator[Su
     for skew in contract.checks.skew:
         if set(skew.of) <= set(sound):
             yield _skew(table, skew)
+    if again is not None and again.any():
+        said, share = "came with an earlier day, too", contract.late.share
+        yield _marked_rows(
+            "late", contract.time, "rows that came before", again, said, "rows", tolerance=share, title="late rows"
+        )
 
 
 def _presence(table: pa.Table, contract: Contract) -> Subject:

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pandas.util import hash_pandas_object
 
 from widedeep.artifacts import Digest, canonical_json, sha256
@@ -50,7 +51,12 @@ def parquet_bytes(table: pa.Table) -> bytes:
 
 
 def without(table: pa.Table, known: pa.Table) -> pa.Table:
-    """The rows of a table that the other one does not have. Columns that only one of them has are null in the other's rows.
+    """The rows of a table that the other one does not have; raises as `among` does."""
+    return table.filter(pa.array(~among(table, known)))
+
+
+def among(table: pa.Table, known: pa.Table) -> NDArray[np.bool_]:
+    """(B,) whether the other table has a row. Columns that only one of them has are null in the other's rows.
 
     Raises:
         pa.ArrowException: a column has types that don't go together.
@@ -61,7 +67,7 @@ def without(table: pa.Table, known: pa.Table) -> pa.Table:
     hashes = hash_pandas_object(
         frame, index=False
     ).to_numpy()  # of 64 bits: in a million rows, two collide once in 20 million tables
-    return table.filter(pa.array(~np.isin(hashes[: table.num_rows], hashes[table.num_rows :])))
+    return np.isin(hashes[: table.num_rows], hashes[table.num_rows :])
 
 
 def plain_column(column: pa.ChunkedArray) -> pa.Array:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
 # Both before the import: it reads the first, and tells of hundreds of its own functions unless the second stops it.
 os.environ["GX_ANALYTICS_ENABLED"] = "False"
@@ -83,13 +84,17 @@ class Judged:
         return not self.result.success
 
 
-def assess(table: pa.Table, contract: Contract, span: date, past: Sequence[Profile] = ()) -> Assessment:
+def assess(
+    table: pa.Table, contract: Contract, span: date, past: Sequence[Profile] = (), again: NDArray[np.bool_] | None = None
+) -> Assessment:
     """Check every value, every row and the span as a whole; drift is measured against `past` spans, if there are any.
+
+    `again` (B,) marks rows that an earlier day has brought already.
 
     Data that break a check itself quarantine the span: what could not be checked is not learnt, and later days go on.
     """
     try:
-        return _assess(table, contract, span, past)
+        return _assess(table, contract, span, past, again)
     except (MemoryError, OSError):  # the machine's fault, not the data's
         raise
     except Exception as error:
@@ -99,13 +104,15 @@ def assess(table: pa.Table, contract: Contract, span: date, past: Sequence[Profi
         return Assessment(found, canonical_json({"span": span.isoformat(), "exception": said}), {}, None, table, None)
 
 
-def _assess(table: pa.Table, contract: Contract, span: date, past: Sequence[Profile]) -> Assessment:
+def _assess(
+    table: pa.Table, contract: Contract, span: date, past: Sequence[Profile], again: NDArray[np.bool_] | None
+) -> Assessment:
     context = _context()
 
     def most(check: Check) -> int:
         return int((contract.checks.tolerance if check.tolerance is None else check.tolerance) * table.num_rows)
 
-    rows = [j for subject in row_subjects(table, contract, span) for j in _judged(context, subject, most)]
+    rows = [j for subject in row_subjects(table, contract, span, again) for j in _judged(context, subject, most)]
     bad = bad_rows(((j.check, j.rows, j.broken) for j in rows if j.failed and j.check.severity == "rows"), most)
     clean = table.filter(pa.array(bad.clean(table.num_rows))) if bad.taken else table
     profile = profile_of(clean, contract, span)
