@@ -118,7 +118,7 @@ def pure_work_once(monkeypatch):
     """What takes most of the time here and touches no store is done once a day: reading and checking it, listing packages."""
     read = once(apart.read_apart, lambda files, *_: tuple(path.read_bytes() for _, path in files))
     monkeypatch.setattr(apart, "read_apart", read)
-    monkeypatch.setattr(validation, "assess", once(validation.assess, lambda _, __, span, past: (span, len(past))))
+    monkeypatch.setattr(validation, "assess", once(validation.assess, lambda _, __, span, past, *_again: (span, len(past))))
     monkeypatch.setattr(records, "distributions", lambda: ())
 
 

@@ -62,7 +62,7 @@ def late_review(place: Workplace, lane: str = LIVE) -> Outcome | None:
 
 
 def _held(place: Workplace, lane: str, span: date | None = None) -> list[Outcome]:
-    """What was held before anything was trained on it, answered or not, in span order; what came later last. None: of all spans."""
+    """What was held before anything was trained on it, answered or not, in span order; what came later last."""
     settled = lanes.outcomes(place.store, lane) if span is None else (lanes.outcome(place.store, lane, span),)
     found = [o for o in (*settled, *lanes.held(place.store, lane)) if o and is_for_review(o) and span in {None, o.span}]
     return sorted(found, key=lambda o: (o.span, o.settled_at))
