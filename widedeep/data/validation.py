@@ -25,7 +25,7 @@ logging.getLogger("great_expectations").setLevel(logging.WARNING)
 
 import great_expectations as gx
 from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
-from great_expectations.data_context import EphemeralDataContext
+from great_expectations.core.batch_definition import BatchDefinition
 from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.render.renderer import ValidationResultsPageRenderer
 from great_expectations.render.view import DefaultJinjaPageView
@@ -107,16 +107,16 @@ def assess(
 def _assess(
     table: pa.Table, contract: Contract, span: date, past: Sequence[Profile], again: NDArray[np.bool_] | None
 ) -> Assessment:
-    context = _context()
+    batches = _batches()
 
     def most(check: Check) -> int:
         return int((contract.checks.tolerance if check.tolerance is None else check.tolerance) * table.num_rows)
 
-    rows = [j for subject in row_subjects(table, contract, span, again) for j in _judged(context, subject, most)]
+    rows = [j for subject in row_subjects(table, contract, span, again) for j in _judged(batches, subject, most)]
     bad = bad_rows(((j.check, j.rows, j.broken) for j in rows if j.failed and j.check.severity == "rows"), most)
     clean = table.filter(pa.array(bad.clean(table.num_rows))) if bad.taken else table
     profile = profile_of(clean, contract, span)
-    whole = [*_judged(context, span_subject(table, clean, profile, past, contract, bad.count), most)]
+    whole = [*_judged(batches, span_subject(table, clean, profile, past, contract, bad.count), most)]
     parts = {"rows": rows, "span": whole}
     return Assessment(
         findings=tuple(_finding(j, bad, table.num_rows) for j in (*rows, *whole) if j.failed),
@@ -128,20 +128,21 @@ def _assess(
     )
 
 
-def _context() -> EphemeralDataContext:
+def _batches() -> BatchDefinition[Any]:
+    """What takes one frame after the other: made once, as each change of the context has it write all its settings anew."""
     context = gx.get_context(mode="ephemeral")
     context.enable_analytics(False)
     context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
-    return context
+    return context.data_sources.add_pandas("span").add_dataframe_asset("rows").add_batch_definition_whole_dataframe("rows")
 
 
-def _judged(context: EphemeralDataContext, subject: Subject, most: Callable[[Check], int]) -> Iterator[Judged]:
+def _judged(batches: BatchDefinition[Any], subject: Subject, most: Callable[[Check], int]) -> Iterator[Judged]:
     """Every check of a subject, in order. What few values break is asked again, for where they are."""
     frame = subject.columns.to_pandas()
-    results = _run(context, frame, dict(enumerate(subject.checks)), "SUMMARY")
+    results = _run(batches, frame, dict(enumerate(subject.checks)), "SUMMARY")
     broken_by = {i: _found(results[i], "unexpected_count") for i, check in enumerate(subject.checks) if check.counted}
     few = {i: subject.checks[i] for i, count in broken_by.items() if 0 < count <= max(most(subject.checks[i]), LISTED)}
-    places = {i: np.array(r.result["unexpected_index_list"], np.int64) for i, r in _run(context, frame, few, "COMPLETE").items()}
+    places = {i: np.array(r.result["unexpected_index_list"], np.int64) for i, r in _run(batches, frame, few, "COMPLETE").items()}
     for i, check in enumerate(subject.checks):
         rows = subject.rows_of(places[i]) if i in places else None
         unexpected = _found(results[i], "unexpected_count") if "unexpected_count" in results[i].result else None
@@ -150,12 +151,11 @@ def _judged(context: EphemeralDataContext, subject: Subject, most: Callable[[Che
 
 
 def _run(
-    context: EphemeralDataContext, frame: pd.DataFrame, checks: Mapping[int, Check], form: Literal["SUMMARY", "COMPLETE"]
+    batches: BatchDefinition[Any], frame: pd.DataFrame, checks: Mapping[int, Check], form: Literal["SUMMARY", "COMPLETE"]
 ) -> dict[int, ExpectationValidationResult]:
     if not checks:
         return {}
-    source = context.data_sources.add_or_update_pandas("span")
-    data = source.add_dataframe_asset("rows").add_batch_definition_whole_dataframe("rows").get_batch({"dataframe": frame})
+    data = batches.get_batch({"dataframe": frame})
     suite = gx.ExpectationSuite(name="contract", expectations=[_expectation(i, check) for i, check in checks.items()])
     wanted = {"result_format": form, "partial_unexpected_count": EXAMPLES, "return_unexpected_index_query": False}
     with warnings.catch_warnings():
