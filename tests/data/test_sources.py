@@ -144,6 +144,12 @@ def test_files_that_do_not_go_together_are_named():
     )
 
 
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_a_csv_file_with_another_delimiter_is_told_so(mark):
+    assert f"file a.csv: its first line has no comma, but {mark!r}" in _damage(("a.csv", f"a{mark}b\n1{mark}2\n".encode()))
+    assert read_delivery([("a.csv", f"a{mark}b,c\n1,2\n".encode())]).column_names == [f"a{mark}b", "c"]
+
+
 def test_codes_in_csv_keep_their_leading_zeros():
     assert read_delivery([("a.csv", b"zip\n01234\n")])["zip"].to_pylist() == ["01234"]
 

@@ -28,6 +28,7 @@ BLOCK_BYTES = 2**24  # of text that is parsed at once; a longer line is refused.
 BATCH_ROWS = 65_536  # that are decoded at once, as many as a row group of a snapshot has
 STREAM_BYTES = 2**20  # of a Parquet column's compressed pages that are read ahead
 ROW_BYTES = 8  # what a row takes whatever it holds: its place in the order of rows
+OTHER_DELIMITERS = ";\t|"
 MAX_COLUMNS = 2_000  # fifty times as many as public click logs have; each takes its time in every check, however few the rows
 
 Content = bytes | Path
@@ -129,6 +130,8 @@ def _csv(text: Text, seen: Seen) -> Opened:
     quoting = csv.ParseOptions(newlines_in_values=True)
     with csv.open_csv(text.streamed(), reading, quoting) as head:
         names = head.schema.names
+    if other := next((mark for mark in OTHER_DELIMITERS if len(names) == 1 and mark in names[0]), None):
+        raise ValueError(f"its first line has no comma, but {other!r}: wanted columns with commas between them; write it anew")
     convert = csv.ConvertOptions(
         column_types=dict.fromkeys(names, pa.string()),
         strings_can_be_null=True,
