@@ -33,6 +33,16 @@ def test_a_span_like_the_past_ones_passes_its_limit_no_more_often_than_wanted(co
     assert np.mean(over) <= 1.5 * wanted
 
 
+@pytest.mark.parametrize("count", [8, 50])
+def test_a_store_where_some_days_are_wilder_than_others_passes_its_limit_as_rarely(count):
+    """A new item that everybody sees moves a column by half as much again, on one day in thirty."""
+    rng, wanted = np.random.default_rng(count), 0.002
+    wild = np.where(rng.random((6000, count + 1)) < 1 / 30, 1.5, 1)
+    effects = wild * np.sqrt(0.01 * rng.chisquare(8, (6000, count + 1)) / 8)
+    over = [row[-1] > calibrated(Distance(row[-1], 1e-6), [Distance(e, 1e-6) for e in row[:-1]], wanted, inf) for row in effects]
+    assert np.mean(over) <= wanted
+
+
 def test_the_limit_follows_what_moves_slowly():
     slow = [Distance(e, 1e-6) for e in np.linspace(0.02, 0.06, 30)]
     assert calibrated(slow[-1], slow, 1e-3, inf) > calibrated(slow[-1], slow[::-1], 1e-3, inf)
