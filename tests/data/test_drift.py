@@ -78,6 +78,28 @@ def test_new_nulls_are_told_as_nulls(contract, past):
     assert "most of all the nulls, from 5." in found[("visits", "Kolmogorov-Smirnov")].sentence
 
 
+def test_nulls_are_told_as_nulls_though_chance_moves_a_number_beside_them(contract, past):
+    lost = np.arange(ROWS) % 10 < 3
+    found = _told(_with("price", pa.array(_day(20)["price"].to_numpy() * 0.95, mask=lost)), contract, past)
+    assert "most of all the nulls, from 0.0% to 30.0%" in found[("price", "Kolmogorov-Smirnov")].sentence
+
+
+def test_lists_that_were_lost_are_told_beside_items_that_move_each_day(contract):
+    columns = contract.columns | {"tags": contract.columns["country"].model_copy(update={"type": "list", "role": "multivalent"})}
+    wide = contract.model_copy(update={"columns": columns})
+
+    def day(number, lost=20):
+        rng = np.random.default_rng(number)
+        items = rng.choice([f"tag-{i}" for i in range(40)], (ROWS, 8), p=rng.dirichlet(np.ones(40)))
+        return _day(number).append_column("tags", pa.array([[]] * lost + items[lost:].tolist()))
+
+    profiles = [profile_of(day(i), wide, FIRST + timedelta(days=i)) for i in range(20)]
+    assert _told(day(20), wide, profiles) == {}
+    found = _told(day(20, 400), wide, profiles)[("tags", "Jensen-Shannon")]
+    assert found.measure == "Jensen-Shannon distance of gaps"
+    assert "(null) from 0.0% to 0.0%, (empty list) from 0.1% to 3.0% of the items" in found.sentence
+
+
 def test_recoded_ids_are_unknown_values(contract):
     def items(day, prefix="p"):
         drawn = np.random.default_rng(day).integers(0, 2000, ROWS)

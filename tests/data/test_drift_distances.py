@@ -9,7 +9,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import ks_2samp
 
 from widedeep.data.clusters import clusters
-from widedeep.data.distances import between_ranks, between_shares, cumulated, unknown
+from widedeep.data.distances import between_gaps, between_ranks, between_shares, cumulated, unknown
 from widedeep.data.ranks import POINTS, ranks_of
 from widedeep.data.shares import shares_of
 
@@ -62,6 +62,19 @@ def test_nulls_count_on_both_kinds():
     assert between_ranks(half, [_ranks([1.0, 1.0, 2.0, 2.0])]).effect == 0.5
     assert cumulated(half, [half])[1][0] == 0.5
     assert between_shares(_shares([None] * 5), [_shares(["a"] * 5)]).effect == 1
+
+
+def test_nulls_and_empty_lists_are_told_from_all_else_however_the_items_move():
+    def lists(prefix, empty, null):
+        column = pa.chunked_array([pa.array([[]] * empty + [None] * null + [[f"{prefix}{i}" for i in range(9)]] * 100)])
+        return shares_of(column, _alone(len(column)), personal=False)
+
+    before = lists("a", 5, 5)
+    assert between_gaps(lists("z", 5, 5), [before, before]).effect == 0
+    assert between_shares(lists("z", 5, 5), [before, before]).effect > 0.9
+    found = between_gaps(lists("a", 50, 5), [before]).effect
+    assert found == pytest.approx(jensenshannon([55, 900], [10, 900], base=2))
+    assert between_gaps(lists("a", 5, 50), [before]).effect == pytest.approx(found)
 
 
 def test_more_of_the_same_rows_are_no_more_drift_but_less_chance():

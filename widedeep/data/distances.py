@@ -1,7 +1,8 @@
 """How far a span lies from earlier ones, as effect sizes: numbers that don't grow with the number of rows.
 
 - Values: the Jensen-Shannon distance with logarithms to base 2 (Lin 1991; Endres and Schindelin 2003), 0 for equal shares and 1
-  for disjoint ones; and the share of rows with a value that no earlier span knew.
+  for disjoint ones, of all values, and of nulls and empty lists against all others; and the share of rows with a value that no
+  earlier span knew.
 - Numbers: the Kolmogorov-Smirnov distance, the largest difference of two cumulative shares.
 - Label rate: the difference in log odds. Volume: that of the logarithms.
 
@@ -39,6 +40,18 @@ def between_shares(one: Shares, others: Sequence[Shares]) -> Distance:
     spread = one.spread / one.total + _pooled(others)
     freedom = min(one.freedom, float(np.mean([other.freedom for other in others])))
     return Distance(sqrt(jensen_shannon(now, before)), JENSEN_SHANNON * spread, freedom)
+
+
+def between_gaps(one: Shares, others: Sequence[Shares]) -> Distance:
+    """Nulls and empty lists against all else: beside many items they are few, and the items may move more."""
+    cells = np.count_nonzero(counts(one, others)[0])
+    spread = (one.spread / one.total + _pooled(others)) / max(1, cells - 1)
+    return Distance(sqrt(jensen_shannon(_gaps([one]), _gaps(others))), JENSEN_SHANNON * spread)
+
+
+def _gaps(columns: Sequence[Shares]) -> Float64s:
+    gaps = sum(column.nulls + column.empty for column in columns)
+    return np.array([gaps, sum(column.total for column in columns) - gaps], np.float64)
 
 
 def between_ranks(one: Ranks, others: Sequence[Ranks]) -> Distance:

@@ -9,6 +9,7 @@ from widedeep.data import moved
 from widedeep.data.contract import Contract
 from widedeep.data.distances import (
     Distance,
+    between_gaps,
     between_label_rates,
     between_ranks,
     between_shares,
@@ -58,6 +59,8 @@ def measures(contract: Contract, profile: Profile) -> Iterator[Measure]:
         else:
             # .2 is a share that goes from 50 to 69 %
             yield OfColumn(name, "Jensen-Shannon distance", 0.2, Shares, between_shares, moved.shares)
+            if column.nulls or column.empty:
+                yield OfColumn(name, "Jensen-Shannon distance of gaps", 0.2, Shares, between_gaps, moved.gaps)
             if column.buckets is not None and name != contract.user:
                 yield OfColumn(name, "share of unknown values", None, Shares, unknown, moved.unknown)
     yield OfLabel()

@@ -10,6 +10,7 @@ from widedeep.data.distances import cumulated, known_values
 from widedeep.data.ranks import Ranks
 from widedeep.data.shares import Counts, Shares, short_hashes
 
+MOSTLY = 0.8
 NULL, EMPTY = "(null)", "(empty list)"
 
 
@@ -23,6 +24,14 @@ def shares(one: Shares, others: Sequence[Shares]) -> str:
     return f"most of all {value!r}, from {before.get(value, 0) / rows_before:.1%} to {now.get(value, 0) / rows:.1%}"
 
 
+def gaps(one: Shares, others: Sequence[Shares]) -> str:
+    """Nulls and empty lists, each by its share."""
+    total, gone = one.total, sum(other.total for other in others)
+    empty = f"{EMPTY} from {sum(o.empty for o in others) / gone:.1%} to {one.empty / total:.1%} of the items"
+    nulls = f"{NULL} from {sum(o.nulls for o in others) / gone:.1%} to {one.nulls / total:.1%}"
+    return f"{nulls}, {empty}" if one.empty or any(o.empty for o in others) else nulls
+
+
 def unknown(one: Shares, others: Sequence[Shares]) -> str:
     """With the most frequent of the new values whose name is kept, if there is one."""
     level, known = known_values(one, others)
@@ -32,9 +41,10 @@ def unknown(one: Shares, others: Sequence[Shares]) -> str:
 
 
 def ranks(one: Ranks, others: Sequence[Ranks]) -> str:
-    """Where the cumulative shares differ most, and the medians."""
+    """Where the cumulative shares differ most, and the medians. If it is mostly nulls, which all shares hold, these are told."""
     places, now, before = cumulated(one, others)
-    most = int(np.argmax(np.abs(now - before)))
+    apart = np.abs(now - before)
+    most = 0 if apart[0] >= MOSTLY * apart.max() else int(np.argmax(apart))
     side = "below" if most <= len(places) else "up to"
     what = "nulls" if most == 0 else f"rows {side} {places[(most - 1) % len(places)]:g}"
     medians = f"median from {_median(places, before)} to {_median(places, now)}"
