@@ -15,7 +15,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-NAMES = ("pytorch-widedeep", "deepctr-torch", "fuxictr", "fbgemm", "onnxruntime")
+NAMES = ("pytorch-widedeep", "deepctr-torch", "fuxictr", "fbgemm", "onnxruntime", "pandera")
 
 _PEERS = Path(__file__).parents[2] / ".local" / "peers"
 _PINS = Path(__file__).parent / "requirements"

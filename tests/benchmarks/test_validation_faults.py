@@ -1,12 +1,19 @@
-"""The benchmark of the checks can tell a fault that was caught from one that was not."""
+"""The benchmark of the checks can tell a fault that was caught from one that was not, and judges no store that was tuned on."""
 
+import numpy as np
 import pytest
 
-from benchmarks.validation.__main__ import caught, findings_on, level
-from benchmarks.validation.faults import FILES, TABLES, Fault
+from benchmarks.validation import seeds
+from benchmarks.validation.corpus import CORPUS, STORES, caught, findings_on, level, meant
+from benchmarks.validation.faults import Fault
 from benchmarks.validation.good import contract, good_days
+from benchmarks.validation.graded import GRADED, NEEDED, standard_errors
+from benchmarks.validation.wide_span import SPAN, damaged, rows
+from benchmarks.validation.wide_span import contract as wide_contract
+from widedeep.data.conform import conform
+from widedeep.data.validation import assess
 
-FAULTS = {fault.name: fault for fault in (*TABLES, *FILES)}
+FAULTS = {fault.name: fault for fault in CORPUS}
 
 
 @pytest.fixture(scope="module")
@@ -15,8 +22,21 @@ def good():
 
 
 def test_at_least_fifty_kinds_of_damage_have_names_levels_and_words_of_their_own():
-    assert len(FAULTS) == len(TABLES) + len(FILES) >= 50
-    assert all(fault.levels and fault.words for fault in FAULTS.values())
+    assert len(FAULTS) == len(CORPUS) >= 50
+    assert all(fault.levels and len(fault.words) > 1 for fault in CORPUS)
+
+
+def test_no_store_is_judged_that_anything_was_tuned_on():
+    judged = {*seeds.CLEAN, *seeds.DAMAGED}
+    assert judged & {*seeds.TUNED_ON} == set()
+    assert len(judged) == len(seeds.CLEAN) + len(seeds.DAMAGED)
+    assert {*seeds.NOISE} < {*seeds.TUNED_ON}
+    assert max(STORES.values()) <= len(seeds.DAMAGED)
+
+
+def test_what_has_to_be_caught_of_3_000_rows_follows_from_standard_errors_alone():
+    errors = standard_errors(contract(), 3_000)
+    assert {f.name for f in GRADED if meant(f, 3_000)} == {name for name, found in errors.items() if found >= NEEDED}
 
 
 def test_a_good_day_is_not_caught(good):
@@ -28,7 +48,14 @@ def test_a_good_day_is_not_caught(good):
 
 @pytest.mark.parametrize(
     "name",
-    ["ages of 200, few", "ages of 200, many", "the label leaks into a feature", "the time zone is 8 hours off", "an empty file"],
+    [
+        "ages of 200, few",
+        "ages of 200, many",
+        "the label leaks into a feature",
+        "the time zone is 8 hours off",
+        "yesterday is delivered again",
+        "an empty file",
+    ],
 )
 def test_damage_is_caught_at_its_level_and_by_its_words_only(good, name):
     fault = FAULTS[name]
@@ -36,3 +63,18 @@ def test_damage_is_caught_at_its_level_and_by_its_words_only(good, name):
     assert caught(fault, findings)
     assert not caught(Fault(name, fault.levels, ("no such word",), fault.spoil), findings)
     assert not caught(Fault(name, ("warning",), fault.words, fault.spoil), findings)
+
+
+def test_yesterdays_rows_are_those_of_the_day_before(good):
+    yesterday = FAULTS["yesterday is delivered again"].of(good)
+    assert np.array_equal(
+        yesterday["event_time"].to_numpy().astype("datetime64[D]") + 1, good.rows["event_time"].to_numpy().astype("datetime64[D]")
+    )
+    assert not yesterday["row_id"].equals(good.rows["row_id"])
+
+
+def test_the_planted_damage_of_the_wide_span_is_found_and_nothing_else():
+    table, planted = damaged(rows(1_000))
+    good, bad = (assess(conform(t, wide_contract()), wide_contract(), SPAN).findings for t in (rows(1_000), table))
+    assert good == ()
+    assert {finding.column for finding in bad} == planted
