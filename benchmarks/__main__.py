@@ -11,6 +11,7 @@ from benchmarks.engine import __main__ as engine
 from benchmarks.gate import __main__ as gate
 from benchmarks.quality import movielens, simulated
 from benchmarks.serving import __main__ as serving
+from benchmarks.validation import __main__ as validation
 
 PARTS = {
     "parse-dags": parse_dags.main,
@@ -24,6 +25,7 @@ PARTS = {
     "serving": lambda: serving.main([]),
     "gate": lambda: gate.main([]),
     "dry-run": lambda: dry_run.main([]),
+    "validation": lambda: validation.main([]),
     "big-span": lambda: big_span.main([]),
     "quality-simulated": lambda: simulated.main([]),
     "relevance": relevance.main,

@@ -244,7 +244,7 @@ FILES: tuple[Fault, ...] = (
         ("rows.parquet", "not found in footer"),
         lambda t, _: {"rows.parquet": parquet(t)[:-2000]},
     ),
-    Fault("flipped bits in a Parquet file", ("quarantined",), ("rows.parquet",), flipped),
+    Fault("flipped bits in a Parquet file", ("quarantined",), ("rows.parquet", "checksum"), flipped),
     Fault("an empty file", ("quarantined",), ("rows.parquet", "0 bytes"), lambda *_: {"rows.parquet": b""}),
     Fault(
         "a truncated gzip file",

@@ -128,8 +128,9 @@ def longer_lists(t: pa.Table, _: Rng) -> pa.Table:
 
 
 def parquet(t: pa.Table) -> bytes:
+    """With checksums, as most writers but Arrow's leave them: without, a flipped bit may be a value like any other."""
     sink = io.BytesIO()
-    pq.write_table(t, sink)
+    pq.write_table(t, sink, write_page_checksum=True)
     return sink.getvalue()
 
 

@@ -50,7 +50,7 @@ def prepare(folder: Path, count: int) -> None:
     """The rules, a profile of an earlier span, a good span and a small damaged one."""
     wanted = contract()
     (folder / "rules.json").write_text(json.dumps(rules(wanted)))
-    (folder / "profile.json").write_bytes(profile_of(conform(rows(min(count, 100_000), 1), wanted), wanted, SPAN).to_bytes())
+    (folder / "profile.json").write_bytes(profile_of(conform(rows(count, 1), wanted), wanted, SPAN).to_bytes())
     for name, table in (("rows", rows(count)), ("damaged", damaged(rows(1_000))[0])):
         pq.write_table(table, folder / f"{name}.parquet")
     pa.default_memory_pool().release_unused()
