@@ -44,7 +44,7 @@ def between_shares(one: Shares, others: Sequence[Shares]) -> Distance:
 
 def between_gaps(one: Shares, others: Sequence[Shares]) -> Distance:
     """Nulls and empty lists against all else: beside many items they are few, and the items may move more."""
-    cells = np.count_nonzero(counts(one, others)[0])
+    cells = int(np.count_nonzero(counts(one, others)[0]))
     spread = (one.spread / one.total + _pooled(others)) / max(1, cells - 1)
     return Distance(sqrt(jensen_shannon(_gaps([one]), _gaps(others))), JENSEN_SHANNON * spread)
 
