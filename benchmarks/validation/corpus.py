@@ -59,7 +59,7 @@ def meant(fault: Fault, rows: int) -> bool:
 
 
 def damaged(*, quick: bool) -> Iterator[dict[str, Any]]:
-    """The figures of all stores so far, after each store: one of each size, then another."""
+    """The figures of all stores so far, after each store."""
     rule, sizes = contract(), {3_000: 1} if quick else STORES
     faults: dict[str, dict[str, Any]] = {f.name: {"wanted": list(f.levels), "from_rows": f.from_rows} for f in CORPUS}
     for rows, fault in product(sizes, CORPUS):
@@ -67,9 +67,9 @@ def damaged(*, quick: bool) -> Iterator[dict[str, Any]]:
     for rows in (size for size in sizes if size in NOISE_SIZES):
         for name, errors in standard_errors(rule, rows).items():
             faults[name].setdefault("standard_errors", {})[f"{rows:,}"] = round(min(errors, MOST), 1)
-    for number, rows in product(range(max(sizes.values())), sizes):
-        if number < sizes[rows]:
-            _judge(faults, rule, rows, DAMAGED[number])
+    for rows, stores in sizes.items():
+        for seed in DAMAGED[:stores]:
+            _judge(faults, rule, rows, seed)
             told = {"kinds": len(CORPUS), "seeds": DAMAGED, "history": HISTORY, "standard_errors_needed": round(NEEDED, 2)}
             yield told | {"caught": {f"{size:,}": _shares(faults, size) for size in sizes}, "faults": faults}
 
