@@ -3,15 +3,13 @@
 import numpy as np
 import pytest
 
-from benchmarks.validation import seeds
+from benchmarks.validation import seeds, speed
 from benchmarks.validation.corpus import CORPUS, STORES, caught, findings_on, level, meant
 from benchmarks.validation.faults import Fault
 from benchmarks.validation.good import contract, good_days
 from benchmarks.validation.graded import GRADED, NEEDED, standard_errors
-from benchmarks.validation.wide_span import SPAN, damaged, rows
-from benchmarks.validation.wide_span import contract as wide_contract
-from widedeep.data.conform import conform
-from widedeep.data.validation import assess
+from benchmarks.validation.sides import ours, plain_gx
+from benchmarks.validation.wide_span import damaged, rows
 
 FAULTS = {fault.name: fault for fault in CORPUS}
 
@@ -73,8 +71,8 @@ def test_yesterdays_rows_are_those_of_the_day_before(good):
     assert not yesterday["row_id"].equals(good.rows["row_id"])
 
 
-def test_the_planted_damage_of_the_wide_span_is_found_and_nothing_else():
-    table, planted = damaged(rows(1_000))
-    good, bad = (assess(conform(t, wide_contract()), wide_contract(), SPAN).findings for t in (rows(1_000), table))
-    assert good == ()
-    assert {finding.column for finding in bad} == planted
+@pytest.mark.parametrize("side", [ours, plain_gx])
+def test_each_side_of_the_speed_table_finds_the_planted_damage_and_nothing_else(tmp_path, side):
+    speed.prepare(tmp_path, 1_000)
+    assert side.prepared(tmp_path, tmp_path / "rows.parquet")() == set()
+    assert side.prepared(tmp_path, tmp_path / "damaged.parquet")() == damaged(rows(1_000))[1]
