@@ -20,6 +20,7 @@ ErasureId = Annotated[str, Field(pattern=r"^e-[0-9a-f]{16}$")]
 LANE = r"^[a-z0-9][a-z0-9-]{0,62}$"
 Lane = Annotated[str, Field(pattern=LANE)]
 Decision = Literal["promote", "hold", "reject"]
+Reply = Literal["accept", "reject"]
 MoveKind = Literal["promote", "rollback", "adopt", "freeze", "thaw"]
 Result = Literal["promoted", "held", "rejected", "quarantined", "no data", "learnt", "added"]
 
@@ -416,16 +417,11 @@ class Waiting(Value):
     until: datetime | None
 
 
-class Review(Value):
-    """What a person answered when a span had changed drastically, bound to the digests of what was judged.
-
-    `validation_sha256` covers the findings. Only `accept` lets the rows be learnt.
-    """
+class Answer(Value):
+    """What a person said about a span that was held, once for all."""
 
     span: date
-    snapshot_digest: Digest
-    validation_sha256: Digest
-    answer: Literal["accept", "reject"]
+    answer: Reply
     reason: str
     reviewed_at: datetime
     reviewed_by: str
@@ -436,13 +432,32 @@ class Review(Value):
         return f"{self.span}: {verb} by {self.reviewed_by} on {self.reviewed_at:%Y-%m-%d %H:%M} UTC: {self.reason}"
 
 
+class Review(Answer):
+    """What a person answered when a span had changed drastically, bound to the digests of what was judged.
+
+    `validation_sha256` covers the findings. Only `accept` lets the rows be learnt.
+    """
+
+    snapshot_digest: Digest
+    validation_sha256: Digest
+
+
+class Ruling(Answer):
+    """What a person answered when the gate had held a span's candidate, bound to the verdict. Only `accept` lets it lead."""
+
+    release_id: ReleaseId
+    verdict_sha256: Digest
+
+
 class Outcome(Value):
     """How a span was settled in a lane. Written once; a settled span is never settled again.
 
     Rows that become valid after that are "added": an outcome of their own beside the first one. Where they hold the rows of an
     earlier version, too, `replaces` is its digest: one of the two is learnt. `validation` is the key of the findings that kept it
-    from being learnt.
+    from being learnt, `verdict` that of the verdict which held its candidate for a person.
     """
+
+    later = frozenset({"verdict"})
 
     lane: Lane
     span: date
@@ -453,5 +468,6 @@ class Outcome(Value):
     learnt: tuple[Part, ...] = ()
     replaces: Digest | None = None
     validation: str | None = None
+    verdict: str | None = None
     settled_at: datetime
     settled_by: str

@@ -14,6 +14,7 @@
     │   └── OrderError              an earlier span of the lane is unsettled, or the span lies behind the lane's head
     ├── WithheldError               the lane is frozen, or a rollback withdrew the release: it stays stored, unpromoted
     ├── StaleError                  somebody else was first: read again, then decide again
+    │   └── SupersededError         a later span of the lane has settled: there is nothing left to decide
     └── UnknownOutcomeError         the store did not answer: read before retrying
         ├── StoreUnavailableError   no connection, a time-out, or a 5xx answer
         └── DiskFullError           no space for a temporary file; nothing was published
@@ -76,6 +77,10 @@ class WithheldError(WidedeepError):
 
 class StaleError(WidedeepError):
     """The object changed since it was read (HTTP 404, 409 or 412 on a conditional write). The write did not happen."""
+
+
+class SupersededError(StaleError):
+    """A later span has settled before a person approved this one's candidate. It stays stored, unpromoted, its span pending."""
 
 
 class UnknownOutcomeError(WidedeepError):

@@ -35,6 +35,15 @@ def test_outcomes_come_in_span_order_and_the_head_is_the_latest(s3_store: S3Stor
     assert lanes.head(s3_store, LIVE) == day(7)
 
 
+def test_an_outcome_that_no_verdict_held_is_told_by_the_bytes_that_it_always_had(outcome_of: OutcomeOf) -> None:
+    told = outcome_of(day(5), "held").to_bytes()
+    assert told == (
+        b'{"lane":"live","learnt":[],"reasons":["so"],"release_id":null,"replaces":null,"result":"held",'
+        b'"settled_at":"2026-01-01T00:00:00Z","settled_by":"test","snapshot":null,"span":"2026-01-05","validation":null}'
+    )
+    assert Outcome.from_bytes(told).verdict is None
+
+
 RESULTS = ["promoted", "held", "rejected", "quarantined", "no data", "learnt"]
 
 

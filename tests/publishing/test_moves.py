@@ -9,11 +9,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from widedeep.artifacts import LIVE, Candidate, ChampionPointer, FileRef, Outcome, Release, Snapshot, Verdict, sha256
-from widedeep.errors import IntegrityError, OrderError, SignatureError, StaleError, UsageError, WithheldError
+from widedeep.errors import IntegrityError, OrderError, SignatureError, StaleError, SupersededError, UsageError, WithheldError
 from widedeep.publishing import lanes, layout
 from widedeep.publishing.keys import Signer, Trust
 from widedeep.publishing.memory import MemoryStore
-from widedeep.publishing.moves import Because, adopt, freeze, promote, rollback, thaw, withdrawing
+from widedeep.publishing.moves import Because, adopt, approve, freeze, promote, rollback, thaw, withdrawing
 from widedeep.publishing.pointer import champion, moves, standing, withdrawn
 from widedeep.publishing.releases import load_manifest, publish
 from widedeep.publishing.s3 import S3Store
@@ -101,6 +101,68 @@ def test_only_a_verdict_to_promote_moves_the_pointer(store: MemoryStore, judged:
     with pytest.raises(UsageError, match="wanted 'promote'"):
         move(store, release, verdict.model_copy(update={"decision": decision}))
     assert champion(store, LIVE) is None
+
+
+@pytest.fixture
+def doubted(store: MemoryStore, judged: Judged) -> tuple[Release, Verdict]:
+    """A release of day 6 that the gate held beside the champion of day 5."""
+    first, verdict = judged(store, 5)
+    move(store, first, verdict)
+    release, verdict = judged(store, 6, first)
+    return release, verdict.model_copy(update={"decision": "hold"})
+
+
+def test_what_the_gate_held_is_promoted_by_an_approval_and_once(store: MemoryStore, doubted: tuple[Release, Verdict]) -> None:
+    pointer = approve(store, LIVE, *doubted, BETTER)
+    assert (pointer.kind, pointer.sequence, pointer.release_id) == ("promote", 2, doubted[0].release_id)
+    assert approve(store, LIVE, *doubted, WORSE) == pointer == champion(store, LIVE)
+
+
+@pytest.mark.parametrize("decision", ["promote", "reject"])
+def test_nobody_approves_what_the_gate_did_not_hold(store: MemoryStore, doubted: tuple[Release, Verdict], decision: str) -> None:
+    release, verdict = doubted
+    with pytest.raises(UsageError, match="wanted 'hold'"):
+        approve(store, LIVE, release, verdict.model_copy(update={"decision": decision}), BETTER)
+
+
+@pytest.mark.parametrize("result", ["held", "no data", "quarantined", "rejected"])
+def test_an_approval_after_a_later_span_has_settled_names_that_one_and_moves_nothing(
+    store: MemoryStore, doubted: tuple[Release, Verdict], outcome_of: Callable[..., Outcome], result: str
+) -> None:
+    for number in (6, 7, 8):
+        lanes.settle(store, outcome_of(day(number), result))
+    before = dict(store.objects)
+    with pytest.raises(SupersededError, match="superseded by span 2026-01-07"):
+        approve(store, LIVE, *doubted, BETTER)
+    assert store.objects == before
+
+
+def test_an_approval_after_a_later_span_is_promoted_and_not_yet_settled_is_superseded_too(
+    store: MemoryStore, doubted: tuple[Release, Verdict], judged: Judged
+) -> None:
+    move(store, *judged(store, 7, load_release(store)))
+    with pytest.raises(SupersededError, match="superseded by span 2026-01-07"):
+        approve(store, LIVE, *doubted, BETTER)
+
+
+def test_nothing_is_approved_in_a_frozen_lane_nor_beside_another_champion_than_was_compared(
+    store: MemoryStore, doubted: tuple[Release, Verdict], judged: Judged
+) -> None:
+    freeze(store, LIVE, WORSE)
+    with pytest.raises(WithheldError, match="lane live is frozen"):
+        approve(store, LIVE, *doubted, BETTER)
+    thaw(store, LIVE, BETTER)
+    pointer = move(store, *judged(store, 6, load_release(store), seed=1))
+    with pytest.raises(StaleError, match="which r-"):
+        approve(store, LIVE, *doubted, BETTER)
+    assert champion(store, LIVE) == pointer
+
+
+def load_release(store: MemoryStore) -> Release:
+    """The champion, as a release."""
+    pointer = champion(store, LIVE)
+    told = {"span": pointer.span, "manifest_sha256": pointer.manifest_sha256, "decision": "promote"}
+    return Release(release_id=pointer.release_id, **told)
 
 
 def test_a_verdict_about_another_release_moves_nothing(store: MemoryStore, judged: Judged) -> None:

@@ -39,6 +39,13 @@ def outcome(store: ObjectStore, lane: str, span: date) -> Outcome | None:
     return next(iter(_settled(store, lane, [span])), None)
 
 
+def superseded_by(store: ObjectStore, lane: str, span: date) -> date | None:
+    """The lane's first later span that is settled, or promoted by a run that has yet to settle it."""
+    pointer = champion(store, lane)
+    known = [*settled_spans(store, lane), *([pointer.span] if pointer else [])]
+    return min((each for each in known if each > span), default=None)
+
+
 def _settled(store: ObjectStore, lane: str, spans: Iterable[date]) -> tuple[Outcome, ...]:
     return with_promotions(store, lane, _read(store, [layout.outcome(lane, span) for span in spans]))
 

@@ -279,6 +279,11 @@ def review(span: date, validation_sha256: Digest) -> str:
     return f"decisions/{span}/{validation_sha256[:DIGEST_CHARS]}.json"
 
 
+def ruling(span: date, verdict_sha256: Digest) -> str:
+    """A person's answer to a verdict that holds the span's candidate."""
+    return f"decisions/{span}/verdict-{verdict_sha256[:DIGEST_CHARS]}.json"
+
+
 def outcome_span(key: str) -> date:
     """The span of an outcome's key."""
     return date.fromisoformat(PurePosixPath(key).stem)

@@ -5,6 +5,7 @@
   where signatures are required (SignatureError).
 - A promotion leads only to what the gate compared with the present champion, and never to an earlier span; an adoption only to
   what was compared, too; a rollback only to a release that was champion of the lane.
+- What the gate held is promoted only by a person's approval, and only while its span is the lane's latest.
 """
 
 from collections.abc import Collection, Iterator
@@ -12,11 +13,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from widedeep.artifacts import LIVE, Adoption, ChampionPointer, Manifest, Release, Verdict, sha256
-from widedeep.errors import OrderError, StaleError, UsageError, WithheldError
+from widedeep.artifacts import LIVE, Adoption, ChampionPointer, Decision, Manifest, Release, Verdict, sha256
+from widedeep.errors import OrderError, StaleError, SupersededError, UsageError, WithheldError
 from widedeep.publishing import layout
 from widedeep.publishing.keys import ANYBODY, Signer, Trust
-from widedeep.publishing.lanes import head, history, parent
+from widedeep.publishing.lanes import head, history, parent, superseded_by
 from widedeep.publishing.pointer import champion, moves, standing, withdrawn
 from widedeep.publishing.releases import check_bound, load_manifest
 from widedeep.publishing.signing import check_move
@@ -45,18 +46,61 @@ def promote(store: ObjectStore, lane: str, release: Release, verdict: Verdict, b
         OrderError: the champion is of a later span. The pointer stays.
         StaleError: the champion changed since the comparison. The pointer stays; the release stays stored, unpromoted.
     """
-    manifest = _judged(store, release.release_id, release.manifest_sha256, verdict)
+    manifest = _judged(store, release.release_id, release.manifest_sha256, verdict, "promote")
+    return _lead(store, lane, manifest, verdict, because)
+
+
+def approve(store: ObjectStore, lane: str, release: Release, verdict: Verdict, because: Because) -> ChampionPointer:
+    """Point the lane at a release that the gate held and a person approves. Done again, it finds the pointer there.
+
+    Raises:
+        UsageError: the verdict is not 'hold', or is about another release. The pointer stays.
+        SupersededError: a later span of the lane has settled. The pointer stays.
+        All that `promote` raises beside.
+    """
+    return _lead(store, lane, approvable(store, lane, release, verdict), verdict, because)
+
+
+def approvable(store: ObjectStore, lane: str, release: Release, verdict: Verdict) -> Manifest:
+    """The manifest of a held release that `approve` would promote now; raises what that would."""
+    manifest = _judged(store, release.release_id, release.manifest_sha256, verdict, "hold")
     found = standing(store, lane)
-    if found and found[0].release_id == release.release_id:
-        return found[0]
-    _check_not_withheld(store, lane, manifest, {release.release_id, manifest.lineage.parent})
-    if found and found[0].span > release.span:
-        raise OrderError(
-            f"lane {lane}: champion is of {found[0].span}, later than {release.span}; the pointer never moves back in time."
+    if not _leads_to(found, manifest):
+        check_latest(store, lane, release.span)
+        _check_may_lead(store, lane, manifest, verdict, found)
+    return manifest
+
+
+def check_latest(store: ObjectStore, lane: str, span: date) -> None:
+    """Raise SupersededError if a later span of the lane has settled."""
+    if later := superseded_by(store, lane, span):
+        raise SupersededError(
+            f"span {span} of lane {lane}: superseded by span {later}. Its candidate stays stored, unpromoted; a later one learns "
+            "its rows."
         )
-    _check_compared(store, lane, release.span, verdict)
+
+
+def _lead(store: ObjectStore, lane: str, manifest: Manifest, verdict: Verdict, because: Because) -> ChampionPointer:
+    found = standing(store, lane)
+    if found and _leads_to(found, manifest):
+        return found[0]
+    _check_may_lead(store, lane, manifest, verdict, found)
     moved = _next(found, "promote", because, manifest) if found else _first(lane, manifest, because)
     return _move(store, because, found, moved)
+
+
+def _leads_to(found: tuple[ChampionPointer, Blob] | None, manifest: Manifest) -> bool:
+    return found is not None and found[0].release_id == manifest.release_id
+
+
+def _check_may_lead(
+    store: ObjectStore, lane: str, manifest: Manifest, verdict: Verdict, found: tuple[ChampionPointer, Blob] | None
+) -> None:
+    span = manifest.lineage.span
+    _check_not_withheld(store, lane, manifest, {manifest.release_id, manifest.lineage.parent})
+    if found and found[0].span > span:
+        raise OrderError(f"lane {lane}: champion is of {found[0].span}, later than {span}; the pointer never moves back in time.")
+    _check_compared(store, lane, span, verdict)
 
 
 def rollback(store: ObjectStore, lane: str, release_id: str, sequence: int, because: Because) -> ChampionPointer:
@@ -124,7 +168,7 @@ def adopt(store: ObjectStore, lane: str, verdict: Verdict, because: Because) -> 
         raise UsageError(f"lane {LIVE}: can't be promoted over itself; wanted another lane. `widedeep lanes` lists them.")
     theirs, blob = _wanted(store, lane)
     check_move(store, theirs, blob.data, because.trust)
-    manifest = _judged(store, theirs.release_id, theirs.manifest_sha256, verdict)
+    manifest = _judged(store, theirs.release_id, theirs.manifest_sha256, verdict, "promote")
     found = _wanted(store, LIVE)
     if found[0].release_id == theirs.release_id:
         return found[0]
@@ -174,11 +218,11 @@ def _wanted(store: ObjectStore, lane: str) -> tuple[ChampionPointer, Blob]:
     return found
 
 
-def _judged(store: ObjectStore, release_id: str, manifest_sha256: str, verdict: Verdict) -> Manifest:
-    """The manifest that the verdict says may be promoted."""
+def _judged(store: ObjectStore, release_id: str, manifest_sha256: str, verdict: Verdict, decision: Decision) -> Manifest:
+    """The manifest on which the verdict decides so."""
     check_bound(verdict, release_id, manifest_sha256)
-    if verdict.decision != "promote":
-        raise UsageError(f"{release_id}: got a verdict {verdict.decision!r}, wanted 'promote'. The champion stays.")
+    if verdict.decision != decision:
+        raise UsageError(f"{release_id}: got a verdict {verdict.decision!r}, wanted {decision!r}. The champion stays.")
     return load_manifest(store, release_id, published=True, expected_sha256=manifest_sha256)
 
 

@@ -62,7 +62,8 @@ def _unlike(store: ObjectStore, pointer: ChampionPointer, settled: Outcome) -> O
         return None
     told = promotion(store, pointer)
     before = f"{settled.settled_by} had settled the span as {settled.result}"
-    return told.model_copy(update={"reasons": (*told.reasons, before)}) if told else None
+    held_by = settled.verdict if settled.release_id == pointer.release_id else None
+    return told.model_copy(update={"reasons": (*told.reasons, before), "verdict": held_by}) if told else None
 
 
 def _read(store: ObjectStore, key: str) -> Outcome | None:
