@@ -7,13 +7,12 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from widedeep.artifacts import LIVE, Outcome
+from widedeep.artifacts import LIVE, Outcome, Reply, Review
 from widedeep.cli.terminal import DAY, AsJson, LaneName, Reason, app, err, out, print_json, rows_of, workplace
 from widedeep.errors import UsageError
 
 if TYPE_CHECKING:
     from widedeep.steps import Workplace
-    from widedeep.steps.reviewing import Answer
 
 
 @app.command(rich_help_panel="Decide")
@@ -60,13 +59,13 @@ def thaw(reason: Reason, lane: LaneName = LIVE) -> None:
 
 @app.command(rich_help_panel="Decide")
 def review(
-    span: Annotated[datetime | None, typer.Option(**DAY, help="Without an answer: what changed in it.")] = None,
-    accept: Annotated[bool | None, typer.Option("--accept/--reject", help="Whether its rows are ever learnt.")] = None,
+    span: Annotated[datetime | None, typer.Option(**DAY, help="Without an answer: why it is held.")] = None,
+    accept: Annotated[bool | None, typer.Option("--accept/--reject", help="Learn its rows; promote its candidate.")] = None,
     reason: Annotated[str, typer.Option(help="Why; it is kept with the answer.")] = "",
     lane: LaneName = LIVE,
     as_json: AsJson = False,
 ) -> None:
-    """Spans that changed drastically and wait for a person; with an answer, what becomes of one of them."""
+    """Spans that are held for a person, by drastic changes or by the gate; with an answer, what becomes of one of them."""
     from widedeep.steps.reviewing import awaited_review, open_reviews, question
 
     if span is None and (accept is not None or reason):
@@ -80,14 +79,13 @@ def review(
             answer_review(place, span.date(), "accept" if accept else "reject", reason, lane, as_json)
 
 
-def answer_review(place: "Workplace", span: date, answer: "Answer", reason: str, lane: str, as_json: bool) -> None:
+def answer_review(place: "Workplace", span: date, answer: Reply, reason: str, lane: str, as_json: bool) -> None:
     from widedeep.steps.reviewing import review as answered_with
 
     standing = answered_with(place, span, answer, reason, lane)
     if standing.answer != answer:
-        raise UsageError(
-            f"span {standing.told()}. The first answer stands. To learn repaired rows of it: `widedeep requeue --span {span}`."
-        )
+        repaired = f" To learn repaired rows of it: `widedeep requeue --span {span}`." if isinstance(standing, Review) else ""
+        raise UsageError(f"span {standing.told()}. The first answer stands.{repaired}")
     if as_json:
         print_json(standing)
         return
@@ -98,7 +96,7 @@ def show_reviews(found: tuple[Outcome, ...], lane: str, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    table = Table("span", "rows", "held since (UTC)", "what changed")
+    table = Table("span", "rows", "held since (UTC)", "why")
     for o in found:
         table.add_row(str(o.span), rows_of(o.snapshot), f"{o.settled_at:%Y-%m-%d %H:%M}", Text("\n".join(o.reasons)))
     out.print(table if found else f"lane {lane}: no span waits for a review.")

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from rich.text import Text
 from rich.tree import Tree
 
-from widedeep.artifacts import ChampionPointer, DryRunReport, MetricReport, Part, Verdict
+from widedeep.artifacts import ChampionPointer, DryRunReport, Part
 from widedeep.steps.lineage import History
 from widedeep.steps.records import Record
+from widedeep.steps.verdict_told import verdict_told
 
 
 def tree_of(history: History) -> Tree:
@@ -20,7 +21,7 @@ def tree_of(history: History) -> Tree:
     _branch(tree, f"parents ({len(history.parents)})", _parents(history))
     decision = _branch(tree, "decision", [*map(_dry_run, history.dry_runs)])
     for verdict in history.verdicts:
-        _branch(decision, f"verdict: {verdict.decision}", _verdict(verdict))
+        _branch(decision, f"verdict: {verdict.decision}", verdict_told(verdict))
     for outcome in history.outcomes:
         decision.add(
             Text(f"{outcome.result} in lane {outcome.lane}, {outcome.settled_at:%Y-%m-%d %H:%M} UTC, {outcome.settled_by}")
@@ -77,26 +78,6 @@ def _parents(history: History) -> Iterable[str]:
 def _dry_run(report: DryRunReport) -> str:
     passed = f"{report.rows_scored} rows reproduced, {report.files_verified} files verified"
     return f"dry run: {'; '.join(report.failures) or passed}"
-
-
-def _verdict(verdict: Verdict) -> Iterable[str]:
-    yield from verdict.reasons
-    if verdict.candidate_metrics:
-        spans = ", ".join(sorted({str(part.span) for part in verdict.holdout}))
-        yield f"on {verdict.candidate_metrics.rows:,} held-out rows of {spans or 'no span'}"
-        yield f"candidate: {_metrics(verdict.candidate_metrics)}"
-    if verdict.champion_metrics:
-        yield f"champion {verdict.champion}: {_metrics(verdict.champion_metrics)}"
-    if verdict.loss_difference:
-        d = verdict.loss_difference
-        yield f"difference in log loss {d.estimate:+.4f}, {d.level:.0%} interval {d.lower:+.4f} to {d.upper:+.4f}"
-
-
-def _metrics(metrics: MetricReport) -> str:
-    told = {"AUC": metrics.auc, "NE": metrics.ne, "calibration": metrics.calibration}
-    return ", ".join(
-        [f"log loss {metrics.log_loss:.4f}", *(f"{name} {value:.4f}" for name, value in told.items() if value is not None)]
-    )
 
 
 def _move(move: ChampionPointer, history: History) -> str:

@@ -2,13 +2,14 @@
 
 import logging
 
-from widedeep.artifacts import Outcome, Progress, Release, Result, Validation, Verdict
+from widedeep.artifacts import Outcome, Progress, Release, Result, Ruling, Validation, Verdict
 from widedeep.errors import WithheldError
 from widedeep.publishing import lanes, moves, releases
 from widedeep.publishing.keys import load_signer
 from widedeep.publishing.pointer import moves as pointer_moves
 from widedeep.steps.records import record
 from widedeep.steps.retraining import check_order
+from widedeep.steps.ruling import acceptance
 from widedeep.steps.settled import put_aside
 from widedeep.steps.workplace import Workplace, stored, stored_evidence, wanted
 
@@ -18,7 +19,8 @@ RESULTS: dict[str, Result] = {"promote": "promoted", "hold": "held", "reject": "
 
 
 def publish(place: Workplace, progress: Progress) -> Progress:
-    """Make a passing or held candidate a release, and move the champion pointer to a passing one, unless somebody withholds it.
+    """Make a passing or held candidate a release, and move the champion pointer to a passing one, or to a held one that
+    a person has accepted for the same verdict, unless somebody withholds it.
 
     A rejected candidate stays staged with its evidence, where no reader looks; then there is nothing to publish.
 
@@ -35,16 +37,19 @@ def publish(place: Workplace, progress: Progress) -> Progress:
         return progress
     record(place, "published", candidate)
     release = releases.publish(place.store, candidate, verdict, signer)
-    withheld = _promote(place, progress, release, verdict) if verdict.decision == "promote" else None
-    if verdict.decision == "hold" or withheld:
+    ruling = acceptance(place.store, verdict, release)
+    passes = verdict.decision == "promote" or ruling is not None
+    withheld = _promote(place, progress, release, verdict, ruling) if passes else None
+    if withheld or not passes:
         log.info("%s: %s is published unpromoted; the champion stays", progress.span, release.release_id)
     return progress.model_copy(update={"release": release.release_id, "withheld": withheld})
 
 
-def _promote(place: Workplace, progress: Progress, release: Release, verdict: Verdict) -> str | None:
+def _promote(place: Workplace, progress: Progress, release: Release, verdict: Verdict, ruling: Ruling | None) -> str | None:
     """Move the pointer, or say why somebody withholds this."""
+    move, reason = (moves.approve, ruling.told()) if ruling else (moves.promote, verdict.reasons[0])
     try:
-        pointer = moves.promote(place.store, progress.lane, release, verdict, place.because(verdict.reasons[0]))
+        pointer = move(place.store, progress.lane, release, verdict, place.because(reason))
     except WithheldError as error:
         log.warning("%s: %s", progress.span, error)
         # Promoted before its run died, and taken back since: that it was promoted stays a fact, and the withdrawal counts.
@@ -86,7 +91,8 @@ def outcome_of(place: Workplace, progress: Progress) -> Outcome:
     result = "held" if progress.withheld else RESULTS[verdict.decision]
     reasons = (*([progress.withheld] if progress.withheld else []), *verdict.reasons, *put_aside(progress.set_aside))
     outcome = _outcome(place, progress, result, reasons)
-    return outcome.model_copy(update={"release_id": verdict.candidate, "learnt": learnt})
+    held_by = progress.verdict if verdict.decision == "hold" else None
+    return outcome.model_copy(update={"release_id": verdict.candidate, "learnt": learnt, "verdict": held_by})
 
 
 def learnt_in(place: Workplace, progress: Progress, release: str | None) -> Outcome:

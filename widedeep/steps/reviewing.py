@@ -1,6 +1,7 @@
-"""A person says what becomes of a span whose data changed drastically (sixth law); the chain does not wait for it.
+"""A person says what becomes of a span that is held (sixth law); the chain does not wait for it.
 
-The answer is stored under the findings that it judges: the first one stands, and whoever meets the same rows and findings again,
+Of a span whose candidate the gate held, `widedeep.steps.ruling` tells. Of one whose data changed drastically nothing is trained:
+the answer is stored under the findings that it judges, the first one stands, and whoever meets the same rows and findings again,
 such as a replay, finds it. What is accepted is learnt by the next candidate; what is not is never learnt. If who accepted died
 before the rows were added, whoever looks next adds them.
 """
@@ -8,20 +9,17 @@ before the rows were added, whoever looks next adds them.
 import logging
 from collections.abc import Callable
 from datetime import date
-from typing import Literal
 
-from widedeep.artifacts import LIVE, Outcome, Review, Validation
+from widedeep.artifacts import LIVE, Outcome, Reply, Review, Ruling, Validation
 from widedeep.errors import UsageError
-from widedeep.publishing import lanes, layout
+from widedeep.publishing import lanes, layout, moves
 from widedeep.publishing.findings import stored_findings
 from widedeep.publishing.renewals import load_renewals
 from widedeep.publishing.store import ObjectStore
-from widedeep.steps import findings
+from widedeep.steps import findings, ruling
 from widedeep.steps.workplace import Workplace, stored
 
 log = logging.getLogger(__name__)
-
-Answer = Literal["accept", "reject"]
 
 
 def review_of(store: ObjectStore, validation: Validation) -> Review | None:
@@ -45,14 +43,13 @@ def _covers(judged: Validation, found: Validation) -> bool:
 
 
 def open_reviews(place: Workplace, lane: str = LIVE) -> tuple[Outcome, ...]:
-    """What waits for an answer in the lane, in span order; without a report, which prune removes, nobody can judge it."""
-    held = [o for o in _held(place, lane) if place.store.get(str(o.validation))]
-    return tuple(o for o in held if answered(place, o) is None)
+    """What waits for an answer in the lane, in span order."""
+    return tuple(outcome for outcome in _held(place, lane) if _waits(place, outcome))
 
 
 def waits_for_review(place: Workplace, span: date, lane: str = LIVE) -> bool:
     """Whether a person has to be asked about the span."""
-    return any(answered(place, o) is None for o in _held(place, lane, span))
+    return any(_waits(place, outcome) for outcome in _held(place, lane, span))
 
 
 def late_review(place: Workplace, lane: str = LIVE) -> Outcome | None:
@@ -62,22 +59,31 @@ def late_review(place: Workplace, lane: str = LIVE) -> Outcome | None:
 
 
 def _held(place: Workplace, lane: str, span: date | None = None) -> list[Outcome]:
-    """What was held before anything was trained on it, answered or not, in span order; what came later last."""
+    """What was held for a person, answered or not, in span order; what came later last."""
     settled = lanes.outcomes(place.store, lane) if span is None else (lanes.outcome(place.store, lane, span),)
     found = [o for o in (*settled, *lanes.held(place.store, lane)) if o and is_for_review(o) and span in {None, o.span}]
     return sorted(found, key=lambda o: (o.span, o.settled_at))
 
 
+def _waits(place: Workplace, held: Outcome) -> bool:
+    """Without a report of its data, which prune removes, or with no candidate to promote any more nobody can judge it."""
+    if held.result != "held":
+        return False
+    left = ruling.is_open(place, held) if held.verdict else place.store.get(str(held.validation)) is not None
+    return left and answered(place, held) is None
+
+
 def is_for_review(outcome: Outcome) -> bool:
-    """Whether the span was held before anything was trained on it."""
-    return outcome.result == "held" and outcome.release_id is None
+    """Whether the span was held for a person, before anything was trained on it or by the gate."""
+    return outcome.verdict is not None or (outcome.result == "held" and outcome.release_id is None)
 
 
 def awaited_review(place: Workplace, span: date, lane: str = LIVE) -> Outcome:
-    """What of a span was held before anything was trained on it: what waits for an answer or, if nothing does, the last.
+    """What of a span was held for a person: what waits for an answer or, if nothing does, the last.
 
     Raises:
         UsageError: nothing was.
+        SupersededError: it was the gate that held it, nobody has answered, and a later span of the lane has settled.
     """
     found = _held(place, lane, span)
     if not found:
@@ -85,11 +91,20 @@ def awaited_review(place: Workplace, span: date, lane: str = LIVE) -> Outcome:
         got = f"is settled as {settled.result}" if settled else "is not settled"
         waiting = ", ".join(str(o.span) for o in open_reviews(place, lane)) or "none"
         raise UsageError(f"span {span} of lane {lane}: {got}; wanted one that is held for a review. Waiting: {waiting}.")
-    return next((o for o in found if answered(place, o) is None), found[-1])
+    held = next((o for o in found if _waits(place, o)), found[-1])
+    if held.verdict and answered(place, held) is None:
+        moves.check_latest(place.store, lane, span)
+    return held
 
 
-def answered(place: Workplace, held: Outcome) -> Review | None:
-    """The answer that stands, if there is one; the rows of an accepted span are added, unless they are."""
+def answered(place: Workplace, held: Outcome) -> Review | Ruling | None:
+    """The answer that stands, if there is one; what was accepted is done, unless it is: rows are added, a candidate promoted."""
+    if held.verdict:
+        return ruling.ruled(place, held)
+    return _reviewed(place, held)
+
+
+def _reviewed(place: Workplace, held: Outcome) -> Review | None:
     standing = review_of(place.store, judged(place, held))
     if standing and standing.answer == "accept":
         lanes.add(place.store, _added(held, standing))
@@ -105,13 +120,20 @@ def judged(place: Workplace, held: Outcome) -> Validation:
 
 
 def question(place: Workplace, held: Outcome, address: Callable[[str], str] | None = None) -> str:
-    """What changed, by how much, and where the report is, in Markdown. `address`: where a browser finds the object with a key."""
+    """What a person is to judge, and where the report is, in Markdown. `address`: where a browser finds the object with a key."""
+
+    def found_at(key: str) -> str:
+        return f"[open it]({address(key)})" if address else f"{place.store.url}/{key}"
+
+    return ruling.asked(place, held, found_at) if held.verdict else _what_changed(place, held, found_at)
+
+
+def _what_changed(place: Workplace, held: Outcome, address: Callable[[str], str]) -> str:
     validation = judged(place, held)
     rows = held.snapshot.rows if held.snapshot else 0
     # Fenced, since a message quotes values that somebody delivered, and they are no Markdown.
     lines = [finding.message.replace("`", "'") for finding in validation.findings if finding.severity != "rows"]
-    key = layout.data_report(str(held.validation))
-    report = f"[open it]({address(key)})" if address else f"{place.store.url}/{key}"
+    report = address(layout.data_report(str(held.validation)))
     return (
         f"Span {held.span} of lane {held.lane} ({rows:,} rows) is unlike those that the champion learnt:\n\n```text\n"
         + "\n".join(lines)
@@ -120,16 +142,23 @@ def question(place: Workplace, held: Outcome, address: Callable[[str], str] | No
     )
 
 
-def review(place: Workplace, span: date, answer: Answer, reason: str, lane: str = LIVE) -> Review:
-    """Answer, and let an accepted span be learnt. Returns the answer that stands, the first one.
+def review(place: Workplace, span: date, answer: Reply, reason: str, lane: str = LIVE) -> Review | Ruling:
+    """Answer, and let an accepted span be learnt, or promote its candidate. Returns the answer that stands, the first one.
 
     Raises:
         UsageError: the span is not held for a review, or the reason is blank.
+        SupersededError, WithheldError, StaleError: its candidate can't be promoted, or not now.
     """
     held = awaited_review(place, span, lane)
+    standing = ruling.rule(place, held, answer, reason) if held.verdict else _review(place, held, answer, reason)
+    log.info("%s", standing.told())
+    return standing
+
+
+def _review(place: Workplace, held: Outcome, answer: Reply, reason: str) -> Review:
     because, judged_sha256 = place.because(reason), judged(place, held).content_digest()
     made = Review(
-        span=span,
+        span=held.span,
         snapshot_digest=held.snapshot.digest if held.snapshot else "",
         validation_sha256=judged_sha256,
         answer=answer,
@@ -137,10 +166,8 @@ def review(place: Workplace, span: date, answer: Answer, reason: str, lane: str 
         reviewed_at=because.now,
         reviewed_by=because.by,
     )
-    place.store.create(layout.review(span, judged_sha256), made.to_bytes())
-    standing = answered(place, held) or made
-    log.info("%s", standing.told())
-    return standing
+    place.store.create(layout.review(held.span, judged_sha256), made.to_bytes())
+    return _reviewed(place, held) or made
 
 
 def _added(held: Outcome, answer: Review) -> Outcome:

@@ -1,0 +1,108 @@
+"""A person says what becomes of a candidate that the gate held (sixth law); the chain does not wait for it.
+
+The answer is stored under the verdict that it judges: the first one stands, and whoever reaches the same verdict again, such as a
+replay, finds it. What is accepted is promoted, unless a later span of the lane has settled by then. If who accepted died before
+the pointer moved, whoever looks next moves it.
+"""
+
+import logging
+from collections.abc import Callable
+
+from widedeep.artifacts import Outcome, Release, Reply, Ruling, Verdict
+from widedeep.errors import StaleError, WithheldError
+from widedeep.publishing import lanes, layout, moves
+from widedeep.publishing.store import ObjectStore
+from widedeep.steps.verdict_told import verdict_told
+from widedeep.steps.workplace import Workplace, stored, wanted
+
+log = logging.getLogger(__name__)
+
+
+def acceptance(store: ObjectStore, verdict: Verdict, release: Release) -> Ruling | None:
+    """The answer by which a held release is promoted, if there is one."""
+    found = _ruling(store, verdict, release) if verdict.decision == "hold" else None
+    return found if found and found.answer == "accept" else None
+
+
+def is_open(place: Workplace, held: Outcome) -> bool:
+    """Whether the candidate can still be promoted: its span is the lane's latest, and prune has not taken it."""
+    published = place.store.get(layout.manifest(str(held.release_id)))
+    return published is not None and lanes.superseded_by(place.store, held.lane, held.span) is None
+
+
+def ruled(place: Workplace, held: Outcome) -> Ruling | None:
+    """The answer that stands, if there is one; an accepted candidate is promoted, unless it is or that can't be any more."""
+    verdict, release = _judged(place, held)
+    standing = _ruling(place.store, verdict, release)
+    try:
+        _follow(place, held, standing)
+    except (StaleError, WithheldError) as error:
+        log.warning("%s: accepted, but not promoted: %s", held.span, error)
+    return standing
+
+
+def rule(place: Workplace, held: Outcome, answer: Reply, reason: str) -> Ruling:
+    """Answer, and promote an accepted candidate. Returns the answer that stands, the first one.
+
+    Raises:
+        UsageError: the reason is blank.
+        SupersededError: a later span of the lane has settled; nothing is kept, unless that happened at this moment.
+        WithheldError, StaleError: as for a promotion; nothing is kept, unless that happened at this moment.
+    """
+    verdict, release = _judged(place, held)
+    because = place.because(reason)
+    made = Ruling(
+        span=held.span,
+        release_id=release.release_id,
+        verdict_sha256=verdict.content_digest(),
+        answer=answer,
+        reason=because.reason,
+        reviewed_at=because.now,
+        reviewed_by=because.by,
+    )
+    standing = _ruling(place.store, verdict, release)
+    if standing is None:
+        if answer == "accept":
+            moves.approvable(place.store, held.lane, release, verdict)
+        place.store.create(layout.ruling(held.span, made.verdict_sha256), made.to_bytes())
+        standing = _ruling(place.store, verdict, release) or made
+    _follow(place, held, standing)
+    return standing
+
+
+def asked(place: Workplace, held: Outcome, address: Callable[[str], str]) -> str:
+    """Why the gate held the candidate, its figures, and where the report is, in Markdown."""
+    verdict, release = _judged(place, held)
+    return (
+        f"The gate held {release.release_id}, the candidate of span {held.span} of lane {held.lane}:\n\n```text\n"
+        + "\n".join(line.replace("`", "'") for line in verdict_told(verdict))
+        + f"\n```\n\nIts report: {address(layout.decision_report(str(held.verdict)))}.\n\n"
+        "Accept: it becomes champion, unless a later span has settled by then. Reject: it does not, and the next candidate "
+        "learns these rows. Later days go on meanwhile."
+    )
+
+
+def _follow(place: Workplace, held: Outcome, standing: Ruling | None) -> None:
+    """Promote what was accepted, unless it was promoted before: a rollback since then stands."""
+    if standing and standing.answer == "accept" and held.result == "held":
+        verdict, release = _judged(place, held)
+        moves.approve(place.store, held.lane, release, verdict, place.because(standing.told()))
+
+
+def _judged(place: Workplace, held: Outcome) -> tuple[Verdict, Release]:
+    """The verdict that the candidate is held by, and what it is about."""
+    key = wanted(held.verdict, "verdict", "gate")
+    verdict = Verdict.from_bytes(stored(place.store, key), f"{place.store.url}/{key}")
+    release = Release(
+        release_id=verdict.candidate,
+        span=held.span,
+        manifest_sha256=verdict.candidate_manifest_sha256,
+        decision=verdict.decision,
+    )
+    return verdict, release
+
+
+def _ruling(store: ObjectStore, verdict: Verdict, release: Release) -> Ruling | None:
+    key = layout.ruling(release.span, verdict.content_digest())
+    blob = store.get(key)
+    return Ruling.from_bytes(blob.data, f"{store.url}/{key}") if blob else None
