@@ -5,13 +5,14 @@ Each day one delivered batch (a *span*) becomes a candidate model, which replace
 
     ingest ─▶ validate ─▶ train ─▶ dry_run ─▶ gate ─▶ publish ─▶ settle ─▶ ask
     snapshot   checks      warm     a fresh    same     release    the outcome,  a person, about
-                           start    process    rows     pointer    written once  drastic change
+                           start    process    rows     pointer    written once  what is held
 
 `settle` runs after all steps, and fails if a step failed.
 
 | what happened | ingest | validate | train | dry_run | gate | publish | settle | ask | run |
 |---|---|---|---|---|---|---|---|---|---|
-| promoted or held | success | success | success | success | success | success | success | skipped | success |
+| promoted | success | success | success | success | success | success | success | skipped | success |
+| held by the gate | success | success | success | success | success | success | success | success | success |
 | rejected by the gate | success | success | success | success | success | skipped | success | skipped | success |
 | held for a review: drastic change | success | success | skipped | skipped | skipped | skipped | success | success | success |
 | quarantined: bad data | success | success | skipped | skipped | skipped | skipped | success | skipped | success |
@@ -26,8 +27,9 @@ Green means that the work was done, not that the model was promoted: the verdict
 **While the delivery is late** `ingest` is *deferred*: it holds no worker, and gives up at the contract's deadline ("no data"),
 but not within the run's first two minutes: after a pause, the job that delivers starts at the same moment.
 
-**When a day changed drastically** it is settled as held, and nothing is learnt from it yet. `ask` starts a run of
-`widedeep_review`, where a person decides, and waits for nobody: later days go on.
+**When a day changed drastically** it is settled as held, and nothing is learnt from it yet. **When the gate holds a
+candidate** it is published unpromoted. Either way `ask` starts a run of `widedeep_review`, where a person decides, and waits for
+nobody: later days go on.
 
 **After a fault** mend what the failed task's log names, then clear that task with *Downstream*. Every step finds what it
 already did, so nothing is done or published twice.

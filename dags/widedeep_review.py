@@ -1,21 +1,24 @@
 """
-### A span that changed drastically: learn it?
+### A span that is held: what becomes of it?
 
-Drift, label rate or volume of a day went past the contract's limit (`drastic`). The daily run has settled that span as *held*,
-with nothing trained on it, and later days go on without it. A person says what becomes of its rows.
+The daily run has settled the span as *held*, and later days go on. Either drift, label rate or volume went past the contract's
+limit (`drastic`), and nothing was trained on it: are its rows learnt? Or the gate could not show that its candidate is good
+enough, or doubts it: is it promoted all the same?
 
     ask ─▶ record
-    what changed, by how much,       the answer, its author and the reason,
-    and where the report is          under the findings that were judged
+    why it is held,             the answer, its author and the reason,
+    and where the report is     under the findings or the verdict that were judged
 
 1. `widedeep_retrain` starts a run for each such span of the live lane. By hand: trigger it with the span, and with its lane if
    that is another one. A store that `widedeep doctor` finds unsafe is refused here.
-2. `ask` shows under **Required Actions** what changed. *Accept*: the next candidate learns these rows. *Reject*: they are never
-   learnt. Without an answer within the contract's `drastic.patience` it is a no.
+2. `ask` shows under **Required Actions** why. *Accept*: the next candidate learns these rows, or the candidate becomes champion.
+   *Reject*: the rows are never learnt; of a candidate, the next one learns them. Without an answer within the contract's
+   `drastic.patience` it is a no.
 3. `record` keeps the answer. The first one stands: if somebody answered from a shell meanwhile, `record` is *skipped*, and its
-   log says who answered what.
+   log says who answered what. A candidate is not promoted any more once a later span has settled, nor in a frozen lane:
+   `record` is *skipped*, says so, and keeps no answer.
 
-A replay of the same rows under the same checks finds the answer and asks nobody.
+A replay that comes to the same findings or the same verdict finds the answer and asks nobody.
 
 The same from a shell: `widedeep review` lists what waits; `widedeep review --span 2026-11-20 --accept --reason "a sale"` answers.
 """
@@ -31,7 +34,7 @@ _, start = frozen_start(os.environ)
 
 with DAG(
     DAG_ID,
-    description="Ask a person whether to learn a span that changed drastically",
+    description="Ask a person what becomes of a span that is held",
     doc_md=__doc__,
     schedule=None,
     start_date=start,

@@ -1,9 +1,13 @@
-"""A person is asked about a span that changed drastically; the daily run that held it does not wait (sixth law).
+"""A person is asked about a span that is held; the daily run that held it does not wait (sixth law).
+
+Held is a span whose data changed drastically, and one whose candidate the gate held.
 
 `widedeep_retrain` starts a run of `widedeep_review` and goes on. That run asks and keeps the answer, or a no when nobody answers.
 The first answer stands: one from a shell counts as well, and the run then says whose it is.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,6 +17,7 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import BaseOperator, Param
 from airflow.sdk.exceptions import AirflowSkipException
 
+from widedeep.errors import SupersededError, WithheldError
 from widedeep_airflow.library import opened
 from widedeep_airflow.links import address
 from widedeep_airflow.progress import collect
@@ -32,7 +37,7 @@ class StartReviewOperator(TriggerDagRunOperator):
     """Starts the question about this run's span, once, or else about late rows of an earlier one; skipped where nothing of the
     live lane waits for a review.
 
-    In other lanes nobody is asked: there, an answer that was given to the same rows and findings is found.
+    In other lanes nobody is asked: there, an answer that was given to the same findings or the same verdict is found.
     """
 
     def __init__(self, **kwargs: Any):
@@ -56,16 +61,17 @@ class StartReviewOperator(TriggerDagRunOperator):
 
 
 class AskOperator(HITLOperator):
-    """Shows under Required Actions what changed; without an answer within the contract's patience it is a no.
+    """Shows under Required Actions why the span is held; without an answer within the contract's patience it is a no.
 
-    As the run's first task it refuses an unsafe store: there, two answers may both be the first. Skipped if there is an answer.
+    As the run's first task it refuses an unsafe store: there, two answers may both be the first. Skipped if there is an answer,
+    or no need of one any more.
     """
 
     def __init__(self, **kwargs: Any):
         # Airflow's form wants a text that is not optional; its API takes a blank one, too.
         kwargs["params"] = {"reason": Param("", type="string", title="Reason", description="Why; it is kept with the answer.")}
         super().__init__(
-            subject="Learn a span that changed drastically?",
+            subject="What becomes of a span that is held?",
             options=[ACCEPT, REJECT],
             defaults=REJECT,
             response_timeout=timedelta(days=1),  # until the contract is read
@@ -74,35 +80,49 @@ class AskOperator(HITLOperator):
 
     def execute(self, context: "Context") -> Any:
         span, lane = asked_about(context)
-        with opened(context) as (steps, place):
+        with opened(context) as (steps, place), too_late_is_skipped():
             steps.require_safe_store(place)
             held = steps.awaited_review(place, span, lane)
             if standing := steps.answered(place, held):
                 raise AirflowSkipException(standing.told())
             patience = place.contract.drastic.patience
             until = f"{place.clock() + patience:%Y-%m-%d %H:%M} UTC"
-            self.subject = f"Learn span {span} of lane {lane}? It changed drastically."
+            self.subject = (
+                f"Promote the candidate of span {span} of lane {lane}? The gate held it."
+                if held.verdict
+                else f"Learn span {span} of lane {lane}? It changed drastically."
+            )
             self.body = f"{steps.question(place, held, address)}\n\nWithout an answer until {until} it is a no."
             self.response_timeout = patience
         return super().execute(context)
 
 
 class RecordOperator(BaseOperator):
-    """Keeps the answer under the findings that it judges; the rows of an accepted span are learnt by the next candidate.
+    """Keeps the answer under what it judges; an accepted span's rows are learnt next, an accepted candidate is promoted.
 
-    Skipped if somebody else was first. Done again, it finds its record.
+    Skipped if somebody else was first, and if the candidate can't be promoted: superseded by a later span, withdrawn, or its lane
+    frozen. Done again, it finds its record.
     """
 
     def execute(self, context: "Context") -> str:
         span, lane = asked_about(context)
         answer = context["ti"].xcom_pull(task_ids="ask")
         by, why = answered_by(answer)
-        with opened(context) as (steps, place):
+        with opened(context, decider="record") as (steps, place), too_late_is_skipped():
             here = replace(place, actor=f"{place.actor}, answered by {by}")
             standing = steps.review(here, span, answer["chosen_options"][0].lower(), why, lane)
             if standing.reviewed_by != here.actor:
                 raise AirflowSkipException(f"{standing.told()}. The first answer stands.")
             return str(standing.told())
+
+
+@contextmanager
+def too_late_is_skipped() -> Iterator[None]:
+    """What keeps a candidate from being promoted is an expected outcome here, and no fault."""
+    try:
+        yield
+    except (SupersededError, WithheldError) as error:
+        raise AirflowSkipException(str(error)) from error
 
 
 def asked_about(context: "Context") -> tuple[date, str]:

@@ -33,6 +33,7 @@ SAMPLE = {"WIDEDEEP_SAMPLE": "/nowhere", "WIDEDEEP_START_DATE": "2025-12-24"}
 STAND_IN_RUNS: dict[str, dict[str, Any]] = {
     **{row: {"logical_date": None, "conf": {"span": day}} for row, day in DAYS.items()},
     "no span can be told": {"logical_date": None},
+    "hold, in another lane": {"logical_date": None, "conf": {"span": "2026-01-02", "lane": "replay"}},
     "held for a review, in another lane": {"logical_date": None, "conf": {"span": "2026-01-14", "lane": "replay"}},
     "held for a review, run again": {"logical_date": None, "conf": {"span": "2026-01-13"}},
     "held for a review, answered": {"logical_date": None, "conf": {"span": "2026-01-15"}},

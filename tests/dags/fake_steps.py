@@ -113,7 +113,7 @@ def settle(place, progress):
 
 
 def waits_for_review(place, span):
-    return SCRIPT[span] == "drastic"
+    return SCRIPT[span] in {"drastic", "hold"}
 
 
 def late_review(place):
