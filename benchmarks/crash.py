@@ -67,6 +67,9 @@ class Tally:
     stores: int = 0
     moments_s: list[float] = field(default_factory=list)
 
+    def is_enough(self, kills: int) -> bool:
+        return self.runs_killed >= kills and self.servers_killed > 0
+
 
 @dataclass(frozen=True)
 class Killer:
@@ -131,18 +134,18 @@ class Killer:
 
 
 def walk(kills: int, seed: int, days: int = DAYS) -> dict[str, object]:
-    """Run and kill until there were so many kills. Raises AssertionError at the first thing that is not as it has to be."""
+    """Run and kill until so many runs were killed, and a server. AssertionError at the first thing that is not as it should be."""
     tally = Tally()
     with TemporaryDirectory(prefix="widedeep-crash-") as folder, store_alone(Path(folder), TODAY) as settings, _servers():
         spans = [date.fromisoformat(settings["WIDEDEEP_HISTORY_START"]) + timedelta(days=HISTORY + n) for n in range(days)]
         undisturbed = _begun(settings, "undisturbed", spans)
         took_s, dice = max(_timed(undisturbed, span) for span in spans), random.Random(seed)
-        while tally.runs_killed < kills:
+        while not tally.is_enough(kills):
             tally.stores += 1
             beaten = _begun(settings, f"beaten-{tally.stores}", spans)
             killer = Killer(beaten, Path(folder), dice, took_s, tally)
             for span in spans:
-                while tally.runs_killed < kills and killer.disturbs(span):
+                while not tally.is_enough(kills) and killer.disturbs(span):
                     pass
                 _finish(beaten, span)
                 sys.stderr.write(f"store {tally.stores}, {span}: {tally.runs_killed} and {tally.servers_killed} servers killed\n")

@@ -75,10 +75,14 @@ def test_where_labels_take_a_day_to_be_true_the_span_is_the_day_before_the_data_
     assert stand_in[0]["labels a day later"]["xcoms"]["ingest"]["span"] == "2026-01-01"
 
 
-def test_a_drastic_day_starts_one_question_about_its_span_however_often_it_is_run(stand_in: tuple[Runs, str]) -> None:
+def test_a_held_candidate_and_a_drastic_day_start_one_question_each_however_often_they_are_run(
+    stand_in: tuple[Runs, str],
+) -> None:
     once, again = (stand_in[0][row] for row in ("held for a review: drastic change", "held for a review, run again"))
-    question = {"review-live-2026-01-13": ["widedeep_review", {"span": "2026-01-13", "lane": "live"}]}
-    assert (once["started"], again["started"]) == (question, question)
+    questions = {
+        f"review-live-{span}": ["widedeep_review", {"span": span, "lane": "live"}] for span in ("2026-01-02", "2026-01-13")
+    }
+    assert (once["started"], again["started"]) == (questions, questions)
     assert (again["state"], again["tasks"]["ask"]) == ("success", ["skipped", 1])
 
 

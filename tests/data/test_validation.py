@@ -77,7 +77,7 @@ DAMAGE = {
     "local time": (
         SHOP.set_column(8, "seen_at", pc.add(SHOP["seen_at"], pa.scalar(timedelta(hours=2)))),
         ("time", "seen_at"),
-        "too late, as if local time of UTC+02:00 had been taken for UTC, e.g. 2026-01-02 0",
+        "too late, as if local time of UTC+02:00 had been taken for UTC, e.g. 2026-01-02T0",
     ),
     "the rows of yesterday": (
         shop_span(BEFORE),

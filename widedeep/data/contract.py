@@ -231,9 +231,9 @@ class DryRun(Section):
 
     rows: how many real rows it scores. max_score_error, max_score_error_bfloat16: how far a score may be off, by the precision
     that serves; a server also refuses a release that is further off. timeout: how long all may take. load: how long until the
-    candidate can be asked. p50_ms, p95_ms, p99_ms: what requests may take, and p50_of_champion how many times the champion's
-    median; a candidate that is only slow is timed once more. memory_mb: what its server's process may hold at its peak, and
-    memory_of_champion how many times as much as the champion's release takes. growth_mb: how much memory may grow by being
+    candidate can be asked. p50_ms, p95_ms, p99_ms: what requests may take. p50_of_champion: how many times the champion's median
+    the candidate's may be. A candidate that is only slow is timed once more. memory_mb: what its server's process may hold at its
+    peak. memory_of_champion: how many times as much it may take as the champion's. growth_mb: how much memory may grow by being
     asked. agreement: how alike the champion's its rankings have to be, as the mean rank correlation of the same lists.
     """
 
