@@ -134,7 +134,7 @@ class Killer:
 
 
 def walk(kills: int, seed: int, days: int = DAYS) -> dict[str, object]:
-    """Run and kill until so many runs were killed, and a server. AssertionError at the first thing that is not as it should be."""
+    """Run and kill until so many runs were killed, and a server. AssertionError: something is not as it has to be."""
     tally = Tally()
     with TemporaryDirectory(prefix="widedeep-crash-") as folder, store_alone(Path(folder), TODAY) as settings, _servers():
         spans = [date.fromisoformat(settings["WIDEDEEP_HISTORY_START"]) + timedelta(days=HISTORY + n) for n in range(days)]
