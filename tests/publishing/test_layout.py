@@ -14,7 +14,7 @@ FILE = FileRef(name="weights", size_bytes=1, sha256=DIGEST)
 SNAPSHOT = Snapshot(span=SPAN, version=1, digest=DIGEST, rows=1, file=FILE)
 VALUES = {"span": SPAN, "number": 1, "digest": DIGEST, "sha256": DIGEST, "snapshot": SNAPSHOT, "checks_digest": DIGEST}
 VALUES |= {
-    "verdict_sha256": "0" * 64,
+    "verdict_sha256": DIGEST,
     "baseline_digest": DIGEST,
     "listing": DIGEST,
     "key_id": DIGEST,
