@@ -15,7 +15,7 @@ from widedeep.publishing import lanes, layout, releases
 from widedeep.publishing.keys import Signer, Trust
 from widedeep.publishing.memory import MemoryStore
 from widedeep.publishing.pointer import champion, standing
-from widedeep.publishing.signing import check_move, check_signature, sign_move, sign_step
+from widedeep.publishing.signing import check_move, check_signature, check_step, sign_move, sign_step
 from widedeep.steps import Workplace
 from widedeep.steps.records import Record
 from widedeep.steps.release import publish
@@ -64,8 +64,11 @@ def test_what_is_published_where_there_is_a_key_is_signed_and_recorded(place: Wo
     pointer, blob = standing(place.store, LIVE)
     assert (pointer.release_id, pointer.sequence) == (release_id, 2)
     assert check_move(place.store, pointer, blob.data, TRUST)
-    (key,) = (key for key in place.store.keys(layout.evidences(release_id)) if "/published-" in key)  # the first record stands
-    assert Record.from_bytes(place.store.objects[key]).manifest_sha256 == manifest.content_digest()
+    evidence = releases.evidence_of(place.store, release_id)
+    (name,) = (name for name in evidence if name.startswith("published-"))  # the first record stands
+    assert Record.from_bytes(evidence[name]).manifest_sha256 == manifest.content_digest()
+    for made in (name, next(name for name in evidence if name.startswith(releases.DECISION))):
+        assert check_step(place.store, layout.evidence(release_id, made), evidence[made], TRUST)
 
 
 def test_the_record_says_who_when_and_with_what(place: Workplace, progress: Progress) -> None:

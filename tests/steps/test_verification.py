@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from widedeep.artifacts import LIVE, DryRunReport, Part, Verdict, canonical_json
+from widedeep.artifacts import LIVE, DryRunReport, Part, Verdict, canonical_json, sha256
 from widedeep.config import Settings
 from widedeep.data.contract import load_contract
 from widedeep.errors import UsageError
@@ -19,7 +20,7 @@ from widedeep.publishing import layout, releases
 from widedeep.publishing.keys import Signer, Trust
 from widedeep.publishing.memory import MemoryStore
 from widedeep.publishing.pointer import standing
-from widedeep.publishing.signing import check_move, sign_move
+from widedeep.publishing.signing import check_move, sign_move, sign_step
 from widedeep.steps import Workplace
 from widedeep.steps.evidence import check_evidence
 from widedeep.steps.named import find_release, published_ids
@@ -29,6 +30,7 @@ from widedeep.steps.verification import Verification, verify
 FORMATS = Path(__file__).parents[1] / "formats"
 KEPT = FORMATS / "1"  # two small releases, a parent and its child
 SIGNER = Signer(Ed25519PrivateKey.from_private_bytes(b"a key that signs nothing of use."))  # that of the kept releases
+PEM = SIGNER.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 def quiet(_read: int, _files: int) -> None:
@@ -39,7 +41,7 @@ def left_by(folder: Path, scratch: Path) -> Workplace:
     """The store as an earlier version left it."""
     store, root = MemoryStore(), folder / "store"
     store.objects = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
-    keys = {"verify_keys": folder / "keys.pub", "require_signature": True}
+    keys = {"verify_keys": folder / "keys.pub", "require_signature": True, "signing_key": PEM}
     given_ = Settings(store="s3://kept", contract=folder / "contract.yaml", **keys)
     now = datetime(2026, 4, 1, tzinfo=UTC)
     return Workplace(store, load_contract(given_.contract), scratch, given_, {}, "test", lambda: now)
@@ -50,6 +52,9 @@ def as_of_now(place: Workplace) -> Workplace:
     for release in releases.releases(place.store):
         place.store.delete(layout.evidence(release.release_id, "published"))
         record(place, "published", releases.find_candidate(place.store, release.release_id))
+    for release in releases.releases(place.store):
+        for name, data in releases.evidence_of(place.store, release.release_id).items():
+            sign_step(place.store, layout.evidence(release.release_id, name), data, SIGNER)
     pointer, blob = standing(place.store, LIVE)
     sign_move(place.store, pointer, blob.data, SIGNER)
     return place
@@ -98,9 +103,10 @@ def test_a_sound_release_has_no_problem_and_all_of_it_was_looked_at(place: Workp
     read = []
     found = verify(place, child, lambda done, files: read.append((done, files)))
     assert found.problems == ()
-    looked_at = ["manifest", "files", "model", "delta", "parents", "evidence", "data", "signature", "moves"]
+    looked_at = ["manifest", "files", "model", "delta", "parents", "evidence", "data", "signature", "witnesses", "moves"]
     assert [check.name for check in found.checks] == looked_at
     assert seen(found, "moves") == "champion of live by move 2, signed by 4086a305fa0da2db"
+    assert seen(found, "witnesses") == "evidence signed: 5 of 5 by 4086a305fa0da2db"
     assert seen(found, "delta") == "none: servers load this release in full"
     assert seen(found, "parents") == f"1 read, up to {parent}"
     assert seen(found, "evidence") == "1 decision, 1 dry-run, 1 published, 1 trained, 1 verdict"
@@ -217,6 +223,26 @@ def unsigned(place: Workplace, parent: str, child: str) -> None:
     del place.store.objects[key_of(place, layout.signatures(child))]
 
 
+def unsigned_decision(place: Workplace, parent: str, child: str) -> None:
+    key = key_of(place, layout.evidence(child, releases.DECISION).removesuffix(".json"))
+    data = place.store.objects[key]
+    del place.store.objects[layout.step_signature(key, sha256(data), SIGNER.key_id)]
+
+
+def planted_decision(place: Workplace, parent: str, child: str) -> None:
+    """Sound in all that can be reckoned, by somebody without the key."""
+    key = key_of(place, layout.evidence(child, releases.DECISION).removesuffix(".json"))
+    verdict = Verdict.from_bytes(place.store.objects[key]).model_copy(update={"reasons": ("bribed",)})
+    releases.save_evidence(place.store, child, releases.decision_name(verdict), verdict)
+
+
+def planted_signature_of_a_decision(place: Workplace, parent: str, child: str) -> None:
+    key = key_of(place, layout.evidence(child, releases.DECISION).removesuffix(".json"))
+    signature = layout.step_signature(key, sha256(place.store.objects[key]), SIGNER.key_id)
+    assert signature in place.store.objects
+    place.store.objects[signature] = b"planted"
+
+
 def other_rows(place: Workplace, parent: str, child: str) -> None:
     key = "spans/2026-03-03/v1.json"
     place.store.objects[key] = canonical_json({**json.loads(place.store.objects[key]), "digest": "1" * 64})
@@ -277,6 +303,9 @@ DAMAGES = {
     undecided: r"no decision stands below evidence/r-",
     without_parent: r"manifest.json: missing",
     unsigned: r"got no signature by an accepted key",
+    unsigned_decision: r"decision-\w+.json: got no signature by an accepted key, wanted one by 4086",
+    planted_decision: r"decision-\w+.json: got no signature by an accepted key, wanted one by 4086",
+    planted_signature_of_a_decision: r"got a signature that does not fit the object",
     other_rows: r"span 2026-03-03 v1: has rows 1111",
     damaged_version: r"spans/2026-03-03/v1.json: got no Snapshot",
     planted_signature: r"got a signature that does not fit the manifest",
@@ -304,7 +333,8 @@ def test_all_that_is_wrong_is_told_at_once(place: Workplace, parent: str, child:
     found = verify(place, child, quiet)
     text = "\n".join(found.problems)
     assert not [damage for damage in damages if not re.search(DAMAGES[damage], text)]
-    assert f"{len(damages) + 1} problem(s)" in found.told().plain  # the dry run isn't the one that was published on, either
+    # The changed dry run isn't the one that was published on, either, nor the one that was signed.
+    assert f"{len(damages) + 2} problem(s)" in found.told().plain
     assert seen(found, "model") == "not loaded, since a file is damaged"
 
 
@@ -400,7 +430,7 @@ def test_what_was_published_before_digests_were_kept_is_sound_and_told_of(kept: 
 
 def test_evidence_of_after_the_publication_is_no_problem_and_bound_once_it_is_published_on(place: Workplace, child: str) -> None:
     verdict = Verdict.from_bytes(place.store.objects[key_of(place, f"evidence/{child}/verdict")])
-    releases.save_evidence(place.store, child, f"verdict-{'1' * 16}", verdict)
+    releases.save_evidence(place.store, child, f"verdict-{'1' * 16}", verdict, SIGNER)
     assert verify(place, child, quiet).problems == ()
     assert "no digest is kept of 1" in seen(verify(place, child, quiet), "evidence")
     for _ in range(2):

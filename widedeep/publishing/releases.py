@@ -2,7 +2,7 @@
 
 - Readers take `manifest.json` for completeness, and its bytes are those that the gate judged as `candidate.json`.
 - A release id covers its inputs (`Lineage`). If it exists with other bytes, the first stands, and the difference is reported.
-- A signature, if the writer has a key, stands there before what it signs: candidate, published manifest, report or verdict.
+- A signature, if the writer has a key, stands there before what it signs: candidate, published manifest, evidence.
 - Where signatures are required, no candidate, report or verdict is taken up without one: whoever can write to the store can
   reckon where the next one is looked for.
 - Evidence stands beside a release under the name of what it judged; what stands is never replaced, and replays reuse it.
@@ -148,7 +148,7 @@ def publish(store: ObjectStore, candidate: Candidate, verdict: Verdict, signer: 
             f"{candidate.release_id}: got a verdict 'reject', wanted 'promote' or 'hold': rejected candidates stay staged."
         )
     staged = load_manifest(store, candidate.release_id, published=False, expected_sha256=candidate.manifest_sha256)
-    save_evidence(store, candidate.release_id, decision_name(verdict), verdict)
+    save_evidence(store, candidate.release_id, decision_name(verdict), verdict, signer)
     if signer:
         sign(store, staged, signer)
     # The manifest goes last: readers take its presence for completeness.

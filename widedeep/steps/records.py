@@ -13,6 +13,7 @@ from pydantic import Field
 
 from widedeep.artifacts import Candidate, Digest, ReleaseId, Value, canonical_json, sha256
 from widedeep.publishing import releases
+from widedeep.publishing.keys import load_signer
 from widedeep.steps.workplace import Workplace
 
 Deed = Literal["trained", "published"]
@@ -58,4 +59,4 @@ def record(place: Workplace, deed: Deed, candidate: Candidate) -> None:
         rests_on=rests_on,
     )
     name = deed if deed == "trained" else f"{deed}-{made.content_digest()[:16]}"
-    releases.save_evidence(place.store, candidate.release_id, name, made)
+    releases.save_evidence(place.store, candidate.release_id, name, made, load_signer(place.settings))

@@ -10,6 +10,7 @@ from widedeep.artifacts import DryRunReport, FileRef, Manifest, Part, sha256
 from widedeep.data.catalogue import CATALOGUE_FILE
 from widedeep.evaluation.report.values import Link, Report
 from widedeep.publishing import layout, releases
+from widedeep.publishing.keys import load_signer
 from widedeep.steps.retraining import load_release
 from widedeep.steps.workplace import Workplace, stored
 
@@ -89,7 +90,7 @@ def save_report(place: Workplace, report: Report, verdict_name: str) -> str:
     place.store.create(key, page(report))
     standing = stored(place.store, key)
     drawn = report.model_copy(update={"page": FileRef(name=key, size_bytes=len(standing), sha256=sha256(standing))})
-    releases.save_evidence(place.store, report.release_id, layout.evidence_name(key), drawn)
+    releases.save_evidence(place.store, report.release_id, layout.evidence_name(key), drawn, load_signer(place.settings))
     return key
 
 

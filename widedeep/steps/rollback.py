@@ -10,6 +10,7 @@ from datetime import date
 from widedeep.artifacts import Candidate, ChampionPointer, Manifest, Outcome, ReleaseId, Value
 from widedeep.errors import OrderError, PermanentError
 from widedeep.publishing import lanes, moves, releases
+from widedeep.publishing.keys import load_signer
 from widedeep.publishing.pending import awaited, unlearnt
 from widedeep.publishing.pointer import champion
 from widedeep.publishing.pointer import moves as read_moves
@@ -128,7 +129,7 @@ def rehearse_rollback(place: Workplace, plan: RollbackPlan) -> str:
     # Nobody stands beside it: to be unlike the champion, or slower, is no fault of who comes back for it.
     report = rehearsed(place, plan.to, None)
     name = f"rollback-{plan.lane}-{plan.sequence}-{report.content_digest()[:16]}"
-    key = releases.save_evidence(place.store, plan.to.release_id, name, report)
+    key = releases.save_evidence(place.store, plan.to.release_id, name, report, load_signer(place.settings))
     if report.failures:
         raise PermanentError(
             f"rollback to {plan.to.release_id}: its dry run fails: {'; '.join(report.failures)}. The champion stays; "

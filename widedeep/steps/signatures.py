@@ -1,11 +1,14 @@
-"""Who stands for a release and for the pointers that lead to it: signatures that are there fit, and are there where required."""
+"""Who stands for a release, its evidence and the pointers that lead to it: signatures that are there fit, and are there where required."""
+
+from collections import Counter
 
 from widedeep.artifacts import ChampionPointer, Digest, Manifest
 from widedeep.errors import IntegrityError, SignatureError
 from widedeep.publishing import layout
 from widedeep.publishing.keys import Signer, Trust
 from widedeep.publishing.pointer import moves, standing
-from widedeep.publishing.signing import check_move, check_signature, sign, sign_move
+from widedeep.publishing.releases import evidence_of
+from widedeep.publishing.signing import check_move, check_signature, check_step, sign, sign_move, sign_step
 from widedeep.publishing.store import Blob, ObjectStore
 
 
@@ -22,6 +25,23 @@ def check_signatures(store: ObjectStore, manifest: Manifest, trust: Trust, signe
     standing = len(list(store.keys(layout.signatures(manifest.release_id, manifest.content_digest()))))
     unknown = f"{standing} there, by none of {len(trust.keys)} accepted keys (WIDEDEEP_VERIFY_KEYS)"
     return unknown if standing else "none, and none is required", []
+
+
+def check_witnesses(store: ObjectStore, manifest: Manifest, trust: Trust, signer: Signer | None) -> tuple[str, list[str]]:
+    """Who signed the evidence, and what is wrong with that. With a `signer`, all of it is signed first."""
+    accepted: Counter[Digest] = Counter()
+    problems: list[str] = []
+    found = evidence_of(store, manifest.release_id)
+    for name, data in found.items():
+        key = layout.evidence(manifest.release_id, name)
+        try:
+            if signer:
+                sign_step(store, key, data, signer)
+            accepted.update(check_step(store, key, data, trust))
+        except SignatureError as error:
+            problems.append(str(error))
+    told = (f"{count} of {len(found)} by {key[:16]}" for key, count in sorted(accepted.items()))
+    return f"evidence signed: {', '.join(told) or 'none'}", problems
 
 
 def check_moves(store: ObjectStore, manifest: Manifest, trust: Trust, signer: Signer | None) -> tuple[str, list[str]]:

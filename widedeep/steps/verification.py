@@ -1,8 +1,8 @@
 """A release read again, all of it: what can be checked is not believed, and all that is wrong is told at once.
 
 What it looks at: the manifest and its id, every byte of every file, that the files make a model, that the delta leads to them,
-the parents up to the bootstrap, that the evidence is about these bytes and unchanged, the data that were learnt, the signature,
-and the pointers that lead to it.
+the parents up to the bootstrap, that the evidence is about these bytes and unchanged, the data that were learnt, the signatures
+of the release and of its evidence, and the pointers that lead to it.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from widedeep.publishing.keys import Signer, load_trust
 from widedeep.publishing.store import ObjectStore
 from widedeep.steps.evidence import UNREADABLE, check_evidence
 from widedeep.steps.named import parents
-from widedeep.steps.signatures import check_moves, check_signatures
+from widedeep.steps.signatures import check_moves, check_signatures, check_witnesses
 from widedeep.steps.workplace import Workplace
 
 
@@ -66,7 +66,7 @@ def verify(
 
     `on_file(files read, files in all)` hears of each. Parents up to one of `sound` are walked and added to it: who verifies
     many releases does not walk the same chain for each. With a `signer`, a release with no problem is signed before its signature
-    is looked at, and so are the pointers that lead to it: from before there was a key, or from before the present one.
+    is looked at, and so are its evidence and the pointers that lead to it: from before there was a key, or from before the present one.
 
     Raises:
         StoreUnavailableError, StoreAccessError, DiskFullError: it can't be told.
@@ -90,8 +90,9 @@ def verify(
     )
     trust, signer = load_trust(place.settings), None if any(check.problems for check in checks) else signer
     signature = _told("signature", check_signatures(store, manifest, trust, signer))
+    witnesses = _told("witnesses", check_witnesses(store, manifest, trust, signer))
     moves = _told("moves", check_moves(store, manifest, trust, signer))
-    return Verification(release_id=release_id, checks=(*checks, signature, moves))
+    return Verification(release_id=release_id, checks=(*checks, signature, witnesses, moves))
 
 
 def _told(name: str, found: tuple[str, list[str]]) -> Check:
