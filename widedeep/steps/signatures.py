@@ -1,4 +1,4 @@
-"""Who stands for a release, its evidence and the pointers that lead to it: signatures that are there fit, and are there where required."""
+"""Who stands for a release, its evidence and the pointers that lead to it: signatures fit, and are there where required."""
 
 from collections import Counter
 

@@ -66,7 +66,7 @@ def verify(
 
     `on_file(files read, files in all)` hears of each. Parents up to one of `sound` are walked and added to it: who verifies
     many releases does not walk the same chain for each. With a `signer`, a release with no problem is signed before its signature
-    is looked at, and so are its evidence and the pointers that lead to it: from before there was a key, or from before the present one.
+    is looked at, and so are its evidence and the pointers that lead to it: they may be from before there was this key.
 
     Raises:
         StoreUnavailableError, StoreAccessError, DiskFullError: it can't be told.
