@@ -303,8 +303,8 @@ DAMAGES = {
     undecided: r"no decision stands below evidence/r-",
     without_parent: r"manifest.json: missing",
     unsigned: r"got no signature by an accepted key",
-    unsigned_decision: r"decision-\w+.json: got no signature by an accepted key, wanted one by 4086",
-    planted_decision: r"decision-\w+.json: got no signature by an accepted key, wanted one by 4086",
+    unsigned_decision: r"evidence/r-\w+/: got no signature by an accepted key over decision-\w+.json, wanted one by 4086",
+    planted_decision: r"evidence/r-\w+/: got no signature by an accepted key over decision-\w+.json, wanted one by 4086",
     planted_signature_of_a_decision: r"got a signature that does not fit the object",
     other_rows: r"span 2026-03-03 v1: has rows 1111",
     damaged_version: r"spans/2026-03-03/v1.json: got no Snapshot",
@@ -347,6 +347,14 @@ def test_a_sound_release_is_signed_anew_and_a_damaged_one_is_not(place: Workplac
     signatures = list(place.store.keys(layout.signatures(child)))
     assert any(key.key_id[:16] in signature for signature in signatures)
     assert not any(other.key_id[:16] in signature for signature in signatures)
+
+
+def test_evidence_from_before_there_was_a_key_is_told_in_one_line_and_signed_with_its_release(kept: Workplace) -> None:
+    old = releases.releases(kept.store)[1].release_id
+    (told,) = (c.problems for c in verify(kept, old, quiet).checks if c.name == "witnesses")
+    assert len(told) == 1
+    assert all(kind in told[0] for kind in ("decision-", "dry-run-", "published", "trained", "verdict-", f"verify {old} --sign"))
+    assert seen(verify(kept, old, quiet, signer=SIGNER), "witnesses") == "evidence signed: 5 of 5 by 4086a305fa0da2db"
 
 
 def test_who_signs_a_sound_release_signs_the_pointer_that_leads_to_it_and_no_other(

@@ -1,6 +1,7 @@
 """Who stands for a release, its evidence and the pointers that lead to it: signatures fit, and are there where required."""
 
 from collections import Counter
+from dataclasses import replace
 
 from widedeep.artifacts import ChampionPointer, Digest, Manifest
 from widedeep.errors import IntegrityError, SignatureError
@@ -29,7 +30,8 @@ def check_signatures(store: ObjectStore, manifest: Manifest, trust: Trust, signe
 
 def check_witnesses(store: ObjectStore, manifest: Manifest, trust: Trust, signer: Signer | None) -> tuple[str, list[str]]:
     """Who signed the evidence, and what is wrong with that. With a `signer`, all of it is signed first."""
-    accepted: Counter[Digest] = Counter()
+    signed: Counter[Digest] = Counter()
+    unsigned: list[str] = []
     problems: list[str] = []
     found = evidence_of(store, manifest.release_id)
     for name, data in found.items():
@@ -37,11 +39,25 @@ def check_witnesses(store: ObjectStore, manifest: Manifest, trust: Trust, signer
         try:
             if signer:
                 sign_step(store, key, data, signer)
-            accepted.update(check_step(store, key, data, trust))
+            accepted = check_step(store, key, data, replace(trust, required=False))
         except SignatureError as error:
             problems.append(str(error))
-    told = (f"{count} of {len(found)} by {key[:16]}" for key, count in sorted(accepted.items()))
+            continue
+        signed.update(accepted)
+        unsigned += [] if accepted else [f"{name}.json"]
+    if trust.required and unsigned:
+        problems.append(_unsigned(store, manifest, trust, unsigned))
+    told = (f"{count} of {len(found)} by {key[:16]}" for key, count in sorted(signed.items()))
     return f"evidence signed: {', '.join(told) or 'none'}", problems
+
+
+def _unsigned(store: ObjectStore, manifest: Manifest, trust: Trust, names: list[str]) -> str:
+    """Both may be: it is from before there was this key, or somebody without a key has put it there."""
+    return (
+        f"{store.url}/{layout.evidences(manifest.release_id)}: got no signature by an accepted key over {', '.join(names)}, "
+        f"wanted one {_keys(tuple(sorted(trust.keys)))}. If all of it is from before there was such a key, "
+        f"`widedeep verify {manifest.release_id} --sign` signs it; else find out who put it there."
+    )
 
 
 def check_moves(store: ObjectStore, manifest: Manifest, trust: Trust, signer: Signer | None) -> tuple[str, list[str]]:
