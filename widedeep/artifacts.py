@@ -295,6 +295,11 @@ class Interval(Value):
     upper: float
     level: float
 
+    @property
+    def percent(self) -> str:
+        """Its level for readers, never rounded up to certainty: 95%, 99.99%."""
+        return f"{100 * self.level:.10g}%"
+
 
 class Difference(Value):
     """Candidate − another model's log loss of some rows, with what still counts as equal there; None: it is not judged.

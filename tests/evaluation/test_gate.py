@@ -75,6 +75,12 @@ def test_too_few_users_decide_nothing_however_good_or_bad_they_look(comparison):
         assert (verdict.decision, "fewer than 5" in verdict.reasons[0]) == ("hold", True)
 
 
+@pytest.mark.parametrize(("level", "told"), [(0.95, "(95% interval"), (0.995, "(99.5% interval"), (0.9999, "(99.99% interval")])
+def test_no_interval_is_told_as_a_certain_one(level, told):
+    reasons = judge(against(-0.01, 0.02), limits=LIMITS.model_copy(update={"confidence": level})).reasons
+    assert told in reasons[0]
+
+
 def test_a_contract_may_reject_what_is_undecided():
     assert judge(against(-0.01, 0.02), limits=LIMITS.model_copy(update={"undecided": "reject"})).decision == "reject"
 

@@ -53,5 +53,5 @@ def show_comparison(report: "Report") -> None:
     for difference in report.differences:
         i = difference.interval
         out.print(
-            f"{difference.name}: loss differs by {i.estimate:+.5f}, {i.level:.0%} interval {i.lower:+.5f} to {i.upper:+.5f}"
+            f"{difference.name}: loss differs by {i.estimate:+.5f}, {i.percent} interval {i.lower:+.5f} to {i.upper:+.5f}"
         )

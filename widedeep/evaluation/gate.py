@@ -243,13 +243,13 @@ def _overall(contrast: Contrast, limits: Gate) -> str:
 
 def _differs(contrast: Contrast, limits: Gate, whose: str = "") -> str:
     d = contrast.difference.interval(limits.confidence)
-    return f"loss differs{whose} by {d.estimate:+.4f} ({d.level:.0%} interval {d.lower:+.4f} to {d.upper:+.4f})"
+    return f"loss differs{whose} by {d.estimate:+.4f} ({d.percent} interval {d.lower:+.4f} to {d.upper:+.4f})"
 
 
 def _level(level: Level, limits: Gate) -> str:
     moved, lies = level.shift.interval(limits.confidence), level.middle.value - level.shift.value / 2
     return (
-        f"the mean score moved by {moved.estimate:+.1%} ({moved.level:.0%} interval {moved.lower:+.1%} to {moved.upper:+.1%}) "
+        f"the mean score moved by {moved.estimate:+.1%} ({moved.percent} interval {moved.lower:+.1%} to {moved.upper:+.1%}) "
         f"from the champion's, which lay {lies:+.1%} off the rate of positives"
     )
 

@@ -16,7 +16,7 @@ def verdict_told(verdict: Verdict) -> Iterator[str]:
         yield f"champion {verdict.champion}: {_metrics(verdict.champion_metrics)}"
     if verdict.loss_difference:
         d = verdict.loss_difference
-        yield f"difference in log loss {d.estimate:+.4f}, {d.level:.0%} interval {d.lower:+.4f} to {d.upper:+.4f}"
+        yield f"difference in log loss {d.estimate:+.4f}, {d.percent} interval {d.lower:+.4f} to {d.upper:+.4f}"
 
 
 def _metrics(metrics: MetricReport) -> str:

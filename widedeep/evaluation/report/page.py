@@ -86,7 +86,7 @@ def _latencies(dry_run: DryRunReport) -> str:
 def _paired(ndcg: Interval | None) -> str:
     if ndcg is None:
         return ""
-    reach = f"{ndcg.level:.0%} interval {loss(ndcg.lower)} to {loss(ndcg.upper)}"
+    reach = f"{ndcg.percent} interval {loss(ndcg.lower)} to {loss(ndcg.upper)}"
     found = f"NDCG differs by {loss(ndcg.estimate)} per user ({reach}). "
     why = (
         "Offline, a wide model beat a deep one by AUC, and lost to it online (Cheng et al. 2016, table 1): read all three parts."
