@@ -206,11 +206,16 @@ def test_what_passed_in_a_frozen_lane_is_no_question_for_anybody(quick):
 def test_the_question_tells_the_gates_reasons_and_figures_and_a_report_that_is_there(held):
     told = question(held.place, awaited_review(held.place, held.day(3)))
     verdict = Verdict.from_bytes(held.place.store.get(held.held.verdict).data)
-    assert all(reason in told for reason in verdict.reasons)
+    assert all(reason in " ".join(told.split()) for reason in verdict.reasons)
     assert f"log loss {verdict.candidate_metrics.log_loss:.4f}, AUC {verdict.candidate_metrics.auc:.4f}" in told
     assert f"champion {held.first.release}: log loss {verdict.champion_metrics.log_loss:.4f}" in told
     report = told.split("Its report: ")[1].split(".\n")[0]
     assert held.place.store.get(report.removeprefix(f"{held.place.store.url}/"))
+
+
+def test_no_reason_is_cut_off_at_the_edge_of_the_page_that_asks(held):
+    quote = question(held.place, awaited_review(held.place, held.day(3))).split("```")[1].splitlines()
+    assert max(map(len, quote)) <= 100
 
 
 def test_an_answer_without_a_reason_is_refused_and_nothing_is_kept(held):

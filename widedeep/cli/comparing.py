@@ -52,6 +52,4 @@ def show_comparison(report: "Report") -> None:
     out.print(table)
     for difference in report.differences:
         i = difference.interval
-        out.print(
-            f"{difference.name}: loss differs by {i.estimate:+.5f}, {i.percent} interval {i.lower:+.5f} to {i.upper:+.5f}"
-        )
+        out.print(f"{difference.name}: loss differs by {i.estimate:+.5f}, {i.percent} interval {i.lower:+.5f} to {i.upper:+.5f}")

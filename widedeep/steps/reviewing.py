@@ -131,13 +131,11 @@ def question(place: Workplace, held: Outcome, address: Callable[[str], str] | No
 def _what_changed(place: Workplace, held: Outcome, address: Callable[[str], str]) -> str:
     validation = judged(place, held)
     rows = held.snapshot.rows if held.snapshot else 0
-    # Fenced, since a message quotes values that somebody delivered, and they are no Markdown.
-    lines = [finding.message.replace("`", "'") for finding in validation.findings if finding.severity != "rows"]
+    findings_told = ruling.quoted(finding.message for finding in validation.findings if finding.severity != "rows")
     report = address(layout.data_report(str(held.validation)))
     return (
-        f"Span {held.span} of lane {held.lane} ({rows:,} rows) is unlike those that the champion learnt:\n\n```text\n"
-        + "\n".join(lines)
-        + f"\n```\n\nIts report: {report} (`widedeep validate --span {held.span}` shows it, too).\n\n"
+        f"Span {held.span} of lane {held.lane} ({rows:,} rows) is unlike those that the champion learnt:\n\n"
+        f"{findings_told}\n\nIts report: {report} (`widedeep validate --span {held.span}` shows it, too).\n\n"
         "Accept: the next candidate learns these rows. Reject: they are never learnt. Later days go on meanwhile."
     )
 

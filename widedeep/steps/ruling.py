@@ -6,7 +6,8 @@ the pointer moved, whoever looks next moves it.
 """
 
 import logging
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Iterable
 
 from widedeep.artifacts import Outcome, Release, Reply, Ruling, Verdict
 from widedeep.errors import StaleError, WithheldError
@@ -16,6 +17,8 @@ from widedeep.steps.verdict_told import verdict_told
 from widedeep.steps.workplace import Workplace, stored, wanted
 
 log = logging.getLogger(__name__)
+
+COLUMNS = 100  # Airflow's page shows 105 of a fenced line on a screen of 1,500 pixels, and cuts it there
 
 
 def acceptance(store: ObjectStore, verdict: Verdict, release: Release) -> Ruling | None:
@@ -74,12 +77,17 @@ def asked(place: Workplace, held: Outcome, address: Callable[[str], str]) -> str
     """Why the gate held the candidate, its figures, and where the report is, in Markdown."""
     verdict, release = _judged(place, held)
     return (
-        f"The gate held {release.release_id}, the candidate of span {held.span} of lane {held.lane}:\n\n```text\n"
-        + "\n".join(line.replace("`", "'") for line in verdict_told(verdict))
-        + f"\n```\n\nIts report: {address(layout.decision_report(str(held.verdict)))}.\n\n"
+        f"The gate held {release.release_id}, the candidate of span {held.span} of lane {held.lane}:\n\n"
+        f"{quoted(verdict_told(verdict))}\n\nIts report: {address(layout.decision_report(str(held.verdict)))}.\n\n"
         "Accept: it becomes champion, unless a later span has settled by then. Reject: it does not, and the next candidate "
         "learns these rows. Later days go on meanwhile."
     )
+
+
+def quoted(lines: Iterable[str]) -> str:
+    """A Markdown block that a page shows whole. Fenced, since it quotes what somebody delivered, which is no Markdown."""
+    wrapped = (textwrap.fill(line.replace("`", "'"), COLUMNS, subsequent_indent="  ") for line in lines)
+    return "\n".join(("```text", *wrapped, "```"))
 
 
 def _follow(place: Workplace, held: Outcome, standing: Ruling | None) -> None:
