@@ -1,8 +1,6 @@
 """The whole stack, as a user starts it: the scheduler learns the history and three daily spans, and nothing is left behind."""
 
 import json
-import secrets
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,21 +12,28 @@ import httpx
 import psutil
 import pytest
 
+from tests.live.stacks import (
+    COMMAND,
+    RETRAIN,
+    REVIEW,
+    ROLLBACK,
+    await_settled,
+    await_state,
+    free_base,
+    in_stack,
+    widedeep,
+)
 from widedeep.local import ports
 from widedeep.local.chain import BOOTSTRAP, AirflowApi, bootstrap_run
 from widedeep.local.down import remove
 from widedeep.local.health import call
-from widedeep.local.lifetime import tail
 from widedeep.local.stack import Place, Stack, find_place, load_stack
 
 pytestmark = pytest.mark.timeout(1800)
 
-COMMAND = str(Path(sys.executable).with_name("widedeep"))
 DRASTIC = Path(__file__).with_name("drastic_day.py")
-RETRAIN, ROLLBACK, REVIEW = "widedeep_retrain", "widedeep_rollback", "widedeep_review"
 STEPS = {"ingest", "validate", "train", "dry_run", "gate", "publish", "settle"}
 SPANS = 3
-PATIENCE_S = 1200  # the bootstrap and three spans took four minutes on two busy cores
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +46,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 @pytest.fixture(scope="module")
 def start(place: Place) -> str:
     """What `make local-airflow` prints."""
-    base = next(base for base in iter(lambda: 10_000 + secrets.randbelow(1_200) * 10, 0) if not ports.busy(ports.OFFSETS, base))
-    return widedeep(place, "local", "up", "--port", str(base), "--daily-spans", str(SPANS), "--state", str(place.state))
+    flags = ("--port", str(free_base()), "--daily-spans", str(SPANS), "--state", str(place.state))
+    return widedeep(place, "local", "up", *flags)
 
 
 @pytest.fixture(scope="module")
@@ -55,35 +60,7 @@ def stack(place: Place, start: str) -> Stack:
 
 @pytest.fixture(scope="module")
 def settled(place: Place, stack: Stack) -> dict[str, dict[str, Any]]:
-    """The live lane's outcomes by span, once the scheduler has done all that was delivered."""
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        found = {outcome["span"]: outcome for outcome in in_stack(place, "spans", "--json")}
-        if stack.last_delivered.isoformat() in found:
-            return found
-        refuse_failed(place, AirflowApi(stack))
-        time.sleep(5)
-    raise AssertionError(f"not settled in {PATIENCE_S} s:\n{widedeep(place, 'local', 'status', '--state', str(place.state))}")
-
-
-def widedeep(place: Place, *arguments: str) -> str:
-    result = subprocess.run([COMMAND, *arguments], capture_output=True, text=True, check=False)
-    assert result.returncode == 0, f"{result.stdout}\n{result.stderr}\n" + "\n".join(
-        tail(log) for log in place.logs.glob("*.log")
-    )
-    return result.stdout
-
-
-def in_stack(place: Place, *arguments: str) -> Any:
-    return json.loads(widedeep(place, "local", "env", "--state", str(place.state), "--", COMMAND, *arguments))
-
-
-def refuse_failed(place: Place, api: AirflowApi) -> None:
-    """Show the end of a failed task's log at once, rather than wait for it in vain."""
-    for dag in (BOOTSTRAP, RETRAIN):
-        for task in api.get(f"dags/{dag}/dagRuns/~/taskInstances?state=failed")["task_instances"]:
-            folder = place.airflow_home / "logs" / f"dag_id={dag}" / f"run_id={task['dag_run_id']}" / f"task_id={task['task_id']}"
-            raise AssertionError(f"{dag} {task['dag_run_id']} {task['task_id']} failed:\n{tail(max(folder.glob('*.log')))}")
+    return await_settled(place, stack)
 
 
 def test_the_start_ends_with_the_address_and_the_password(start: str, stack: Stack) -> None:
@@ -247,11 +224,3 @@ def page(stack: Stack, url: str) -> str:
     """What a browser of the admin user shows."""
     token = call("POST", f"{stack.url}/auth/token", {"username": "admin", "password": stack.admin_password})[1]["access_token"]
     return httpx.get(url, cookies={"_token": token}).text
-
-
-def await_state(api: AirflowApi, path: str, wanted: str) -> None:
-    deadline = time.monotonic() + 120
-    while (state := api.get(path)["state"]) != wanted:
-        assert state not in {"success", "failed"}, f"{path} is {state}, wanted {wanted}"
-        assert time.monotonic() < deadline, f"{path} is {state} after 120 s, wanted {wanted}"
-        time.sleep(0.5)
