@@ -9,17 +9,17 @@ Each day one delivered batch (a *span*) becomes a candidate model, which replace
 
 `settle` runs after all steps, and fails if a step failed.
 
-| what happened | ingest | validate | train | dry_run | gate | publish | settle | ask | run |
-|---|---|---|---|---|---|---|---|---|---|
-| promoted | success | success | success | success | success | success | success | skipped | success |
-| held by the gate | success | success | success | success | success | success | success | success | success |
-| rejected by the gate | success | success | success | success | success | skipped | success | skipped | success |
-| held for a review: drastic change | success | success | skipped | skipped | skipped | skipped | success | success | success |
-| quarantined: bad data | success | success | skipped | skipped | skipped | skipped | success | skipped | success |
-| quarantined: unreadable files | success | skipped | skipped | skipped | skipped | skipped | success | skipped | success |
-| no data until the deadline | success | skipped | skipped | skipped | skipped | skipped | success | skipped | success |
-| settled already | success | skipped | skipped | skipped | skipped | skipped | success | skipped | success |
-| a fault, say in train |success|success|failed|upstream_failed|upstream_failed|upstream_failed|failed|upstream_failed|failed|
+| what happened | ingest | validate | wait_turn | train | dry_run | gate | publish | settle | ask | run |
+|---|---|---|---|---|---|---|---|---|---|---|
+| promoted | success | success | success | success | success | success | success | success | skipped | success |
+| held by the gate | success | success | success | success | success | success | success | success | success | success |
+| rejected by the gate | success | success | success | success | success | success | skipped | success | skipped | success |
+| held for a review: drastic change | success | success | success | skipped | skipped | skipped | skipped | success | success | success |
+| quarantined: bad data | success | success | success | skipped | skipped | skipped | skipped | success | skipped | success |
+| quarantined: unreadable files | success | skipped | success | skipped | skipped | skipped | skipped | success | skipped | success |
+| no data until the deadline | success | skipped | success | skipped | skipped | skipped | skipped | success | skipped | success |
+| settled already | success | skipped | skipped | skipped | skipped | skipped | skipped | success | skipped | success |
+| a fault, say in train |success|success|success|failed|upstream_failed|upstream_failed|upstream_failed|failed|upstream_failed|failed|
 
 Green means that the work was done, not that the model was promoted: the verdict and its reasons are the last line in the log of
 `gate`, and `settle` pushes the result (field `result` of its XCom `return_value`). `widedeep spans` lists them all.
@@ -45,6 +45,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, Param, chain
 from widedeep_airflow.operators import IngestOperator, SettleOperator, StepOperator
 from widedeep_airflow.review import StartReviewOperator
 from widedeep_airflow.spans import frozen_start
+from widedeep_airflow.turns import WaitTurnOperator
 
 settings, start = frozen_start(os.environ)
 
@@ -55,7 +56,7 @@ with DAG(
     schedule=CronDataIntervalTimetable("@daily", timezone="UTC"),
     start_date=start,
     catchup=True,
-    max_active_runs=1,
+    max_active_runs=16,  # ingest and validate overlap; `wait_turn` orders the rest
     default_args={
         "retries": 3,
         "retry_delay": timedelta(seconds=30),  # with doubling, four to seven minutes in all: a store's restart or failover
@@ -76,13 +77,20 @@ with DAG(
             type=["string", "null"],
             pattern="^[a-z0-9][a-z0-9-]{0,62}$",
             title="Lane",
-            description="Empty: live for a span after the live head, else a lane of its own.",
+            description="Empty: live for a span after the live head, else a lane of its own; a backfill has one for all its days.",
+        ),
+        "on_hold": Param(
+            "drop",
+            enum=["drop", "pass"],
+            title="On hold",
+            description="Outside of live nobody is asked: a candidate that the gate holds stays unpromoted (drop) or leads (pass).",
         ),
     },
     tags=["widedeep"],
 ) as dag:
     ingest = IngestOperator(task_id="ingest")
     validate = StepOperator(step="validate")
+    wait_turn = WaitTurnOperator(task_id="wait_turn")
     train = StepOperator(step="train", execution_timeout=timedelta(hours=4))
     dry_run = StepOperator(step="dry_run")
     gate = StepOperator(step="gate")
@@ -90,5 +98,5 @@ with DAG(
     settle = SettleOperator(task_id="settle")
     ask = StartReviewOperator(task_id="ask")
 
-    chain(ingest, validate, train, dry_run, gate, publish)
-    [ingest, validate, train, dry_run, gate, publish] >> settle >> ask
+    chain(ingest, validate, wait_turn, train, dry_run, gate, publish)
+    [ingest, validate, wait_turn, train, dry_run, gate, publish] >> settle >> ask

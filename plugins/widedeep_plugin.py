@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
+from widedeep_airflow import backfills
 from widedeep_airflow.links import PREFIX
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ async def pages(scope: "Scope", receive: "Receive", send: "Send") -> None:
 
 
 class WidedeepPlugin(AirflowPlugin):
-    """Mounts `widedeep_airflow.pages` in the API server."""
+    """Mounts `widedeep_airflow.pages` in the API server; the scheduler tells runs of a backfill which it is."""
 
     name = "widedeep"
     fastapi_apps: ClassVar = [{"app": pages, "url_prefix": PREFIX, "name": "widedeep"}]
+    listeners: ClassVar = [backfills]

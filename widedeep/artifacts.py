@@ -21,6 +21,7 @@ LANE = r"^[a-z0-9][a-z0-9-]{0,62}$"
 Lane = Annotated[str, Field(pattern=LANE)]
 Decision = Literal["promote", "hold", "reject"]
 Reply = Literal["accept", "reject"]
+OnHold = Literal["drop", "pass"]
 MoveKind = Literal["promote", "rollback", "adopt", "freeze", "thaw"]
 Result = Literal["promoted", "held", "rejected", "quarantined", "no data", "learnt", "added"]
 
@@ -384,19 +385,53 @@ class ChampionPointer(Value):
     reason: str
 
 
+class Opening(Value):
+    """Where a lane other than `live` begins: before its `first` day, the past of `live` is its own.
+
+    `live_head` is where `live` had come to by then. Runs that belong together go by it: whatever `live` does meanwhile, later days
+    extend `live`, the others this lane.
+    """
+
+    lane: Lane
+    first: date
+    live_head: date | None
+    opened_at: datetime
+    opened_by: str
+
+
+class Claim(Value):
+    """A run of a scheduler works on a span of a lane; whoever waits for that span asks the scheduler whether it still does."""
+
+    lane: Lane
+    span: date
+    run_id: str
+
+
+class Backfill(Value):
+    """Runs that were asked for together, and which of them is the first: its day, and the lane of days that `live` has passed."""
+
+    lane: Lane
+    first: date
+
+
 class Progress(Value):
     """How far a run of one span has come: each step reads it and returns it with its own fields filled in.
 
     Keys and digests only, so that what a step adds fits into an XCom. `no_data` is a reason; `validation`, `dry_run` and
     `verdict` are keys of stored evidence. `drastic`: a person has to look at the data first. `withheld` is why a passing release
     was not promoted. When the run is `over`, only `settle` has work left.
+
+    `on_hold`: outside of `live` nobody is asked about a candidate that the gate holds; it leads the lane (pass), or stays
+    unpromoted (drop). `validated_at`: the last settled span when the checks ran, which compare with what was learnt by then.
     """
 
     span: date
     lane: Lane
+    on_hold: OnHold = "drop"
     snapshot: Snapshot | None = None
     no_data: str | None = None
     validation: str | None = None
+    validated_at: date | None = None
     quarantined: bool = False
     drastic: bool = False
     candidate: Candidate | None = None

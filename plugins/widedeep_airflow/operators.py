@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk import BaseOperator, TriggerRule
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from widedeep_airflow.backfills import backfill_of
 from widedeep_airflow.library import opened
 from widedeep_airflow.links import DataReport, GateReport
 from widedeep_airflow.progress import STEPS, added, collect, why_over
 from widedeep_airflow.spans import span_of
 from widedeep_airflow.triggers import DeliveryTrigger
+from widedeep_airflow.turns import wait_for_turn
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from widedeep.artifacts import Waiting
 
 FINE = ("success", "skipped")
+IN_ORDER = (*STEPS[: STEPS.index("train")], "wait_turn", *STEPS[STEPS.index("train") :])
 A_WEEK = timedelta(days=7)
 # After a machine was off over the deadline, the run and the job that delivers start at once. The sample's feed delivers a span in
 # seconds, sooner than the chain learns one; a day that really has no data costs a run this much.
@@ -65,10 +68,19 @@ class IngestOperator(BaseOperator):
         self.patience = patience
         self.grace = grace
 
-    def execute(self, context: "Context", fault: str | None = None) -> dict[str, Any]:
+    def execute(self, context: "Context", event: dict[str, Any] | None = None) -> dict[str, Any]:
+        fault = event.get("fault") if event else None
         with opened(context) as (steps, place):
             steps.require_safe_store(place)
-            start = steps.start(place, span_of(context, place.contract.label_delay), context["params"].get("lane"))
+            delay = place.contract.label_delay
+            start = steps.start(
+                place,
+                span_of(context, delay),
+                context["params"].get("lane"),
+                backfill=backfill_of(context, delay),
+                on_hold=context["params"]["on_hold"],
+                run_id=context["run_id"],
+            )
             if start.over:
                 return added(None, start)
             not_before = self._not_before(context)
@@ -77,11 +89,13 @@ class IngestOperator(BaseOperator):
                 raise AirflowFailException(f"{waiting.span}: {waiting.reason}, and the triggerer can't wait for it: {fault}")
             if waiting is not None:
                 self._wait(waiting, start.lane, not_before)
+            if steps.comes_in_turn(place):
+                wait_for_turn(self, context, (steps, place), start, resume=True)
             return added(None, steps.ingest(place, start, not_before))
 
     def resume(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
         """Look again: between the trigger's news and now the world may have moved."""
-        return self.execute(context, event.get("fault"))
+        return self.execute(context, event)
 
     def _not_before(self, context: "Context") -> datetime | None:
         """Counted from the run's start, which retries and deferrals leave as it is."""
@@ -106,14 +120,14 @@ class SettleOperator(BaseOperator):
     def execute(self, context: "Context") -> dict[str, Any]:
         states = self._states(context)
         with opened(context) as (steps, place):
-            if broken := [step for step in STEPS if states.get(step) not in FINE]:
+            if broken := [task for task in IN_ORDER if states.get(task) not in FINE]:
                 raise AirflowFailException(unsettled(context, span_of(context, place.contract.label_delay), broken, states))
             before = collect(context["ti"], [step for step in STEPS if states[step] == "success"])
             return added(before, steps.settle(place, before))
 
     def _states(self, context: "Context") -> dict[str, str | None]:
         ti = context["ti"]
-        found = ti.get_task_states(dag_id=ti.dag_id, task_ids=list(STEPS), run_ids=[ti.run_id])
+        found = ti.get_task_states(dag_id=ti.dag_id, task_ids=list(IN_ORDER), run_ids=[ti.run_id])
         states: dict[str, str | None] = found.get(ti.run_id, {})
         return states
 

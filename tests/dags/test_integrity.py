@@ -18,8 +18,8 @@ HEAVY = {
     "torch",
     "widedeep.steps",
 }
-CHAIN = ["ingest", "validate", "train", "dry_run", "gate", "publish"]
-DAILY = {"timetable": "CronDataIntervalTimetable", "catchup": True, "max_active_runs": 1}
+CHAIN = ["ingest", "validate", "wait_turn", "train", "dry_run", "gate", "publish"]
+DAILY = {"timetable": "CronDataIntervalTimetable", "catchup": True, "max_active_runs": 16}
 ALWAYS = {"widedeep_bootstrap", "widedeep_prune", "widedeep_retrain", "widedeep_review", "widedeep_rollback"}
 Parsed = dict[str, Any]
 

@@ -21,7 +21,7 @@ STARTED_AT = datetime(2026, 1, 9, 12, tzinfo=UTC)
 STARTED = Progress(span=SPAN, lane="live")
 INGESTED = {"span": "2026-01-02", "lane": "live"}
 SIX = ("ingest", "validate", "train", "dry_run", "gate", "publish")
-FINE = dict.fromkeys(SIX, "success")
+FINE = dict.fromkeys((*SIX, "wait_turn"), "success")
 
 
 @pytest.fixture
@@ -31,8 +31,10 @@ def context(fake_task):
     def make(xcoms=None, states=None, **params):
         return {
             "ti": fake_task(xcoms or {"ingest": INGESTED}, states or FINE),
-            "params": {"span": "2026-01-02", "lane": None} | params,
-            "dag_run": SimpleNamespace(dag_id="widedeep_retrain", start_date=STARTED_AT),
+            "params": {"span": "2026-01-02", "lane": None, "on_hold": "drop"} | params,
+            "dag_run": SimpleNamespace(
+                dag_id="widedeep_retrain", run_id="scheduled__1", start_date=STARTED_AT, run_type="scheduled", conf=None
+            ),
             "run_id": "scheduled__1",
         }
 
@@ -49,13 +51,14 @@ def library(monkeypatch):
 
     monkeypatch.setattr(steps, "open_workplace", open_workplace)
     monkeypatch.setattr(steps, "require_safe_store", lambda _: None)
-    monkeypatch.setattr(steps, "start", lambda _, span, lane: Progress(span=span, lane=lane or "live"))
+    monkeypatch.setattr(steps, "start", lambda _, span, lane, **__: Progress(span=span, lane=lane or "live"))
+    monkeypatch.setattr(steps, "comes_in_turn", lambda _: False)
     monkeypatch.setattr(steps, "readiness", lambda *_: None)
     return lambda name, step: monkeypatch.setattr(steps, name, step)
 
 
 def failing(error):
-    def step(*_):
+    def step(*_, **__):
         raise error
 
     return step
@@ -103,7 +106,7 @@ def test_ingest_resolves_the_lane_that_the_run_asks_for(context, library):
 
 
 def test_ingest_of_a_settled_span_looks_at_nothing(context, library):
-    library("start", lambda *_: STARTED.model_copy(update={"result": "promoted"}))
+    library("start", lambda *_, **__: STARTED.model_copy(update={"result": "promoted"}))
     library("readiness", failing(AssertionError("called")))
     library("ingest", failing(AssertionError("called")))
     assert IngestOperator(task_id="ingest").execute(context())["result"] == "promoted"

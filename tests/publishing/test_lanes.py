@@ -1,13 +1,13 @@
 """Lanes: order, and parents."""
 
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from widedeep.artifacts import LIVE, Outcome
+from widedeep.artifacts import LIVE, Backfill, Outcome
 from widedeep.errors import IntegrityError, OrderError
 from widedeep.publishing import lanes, layout
 from widedeep.publishing.memory import MemoryStore
@@ -15,6 +15,7 @@ from widedeep.publishing.pointer import champion
 from widedeep.publishing.s3 import S3Store
 
 OutcomeOf = Callable[..., Outcome]
+NOW = datetime(2026, 2, 1, tzinfo=UTC)
 
 
 def day(number: int) -> date:
@@ -68,11 +69,71 @@ def test_the_anchor_is_the_newest_release_that_is_so_many_days_old_and_in_a_youn
     assert found == [f"r-{i:016x}" for i in (*old[-1:], *young)]
 
 
-@given(settled=st.sets(st.integers(1, 20)), number=st.integers(1, 25))
-def test_a_span_waits_for_the_first_gap_after_the_lanes_first_span(outcome_of: OutcomeOf, settled: set[int], number: int) -> None:
-    history = [outcome_of(day(i), "held") for i in settled]
-    gaps = [i for i in range(min(settled, default=0), number) if i not in settled] if settled else []
-    assert lanes.first_unsettled(history, day(number)) == (day(gaps[0]) if gaps else None)
+@given(settled=st.sets(st.integers(1, 20)), number=st.integers(1, 25), begins=st.none() | st.integers(1, 25))
+def test_a_span_waits_for_the_first_gap_since_the_lane_began(settled: set[int], number: int, begins: int | None) -> None:
+    first = min([*settled, *([begins] if begins else [])], default=number)
+    gaps = [i for i in range(first, number) if i not in settled]
+    found = lanes.first_unsettled({day(i) for i in settled}, day(number), day(begins) if begins else None)
+    assert found == (day(gaps[0]) if gaps else None)
+
+
+@given(live=st.sets(st.integers(1, 20)), own=st.sets(st.integers(5, 20)), number=st.integers(5, 25))
+def test_what_a_span_waits_for_is_told_without_reading_an_outcome_as_from_the_history(
+    outcome_of: OutcomeOf, live: set[int], own: set[int], number: int
+) -> None:
+    store = MemoryStore()
+    lanes.open_lane(store, "trial", day(5), NOW, "test")
+    for lane, settled in ((LIVE, live), ("trial", own)):
+        for i in settled:
+            lanes.settle(store, outcome_of(day(i), "held", lane=lane))
+    for lane in (LIVE, "trial"):
+        begins = day(5) if lane == "trial" else None
+        known = {o.span for o in lanes.history(store, lane, day(number))}
+        assert lanes.unsettled_before(store, lane, day(number)) == lanes.first_unsettled(known, day(number), begins)
+        assert lanes.settled_until(store, lane, day(number)) == max((d for d in known if d < day(number)), default=None)
+
+
+def test_a_lane_that_was_opened_waits_for_its_first_day_whatever_comes_first(store: MemoryStore, outcome_of: OutcomeOf) -> None:
+    for number in (3, 4, 5, 6):
+        lanes.settle(store, outcome_of(day(number), "promoted", f"r-{number:016x}"))
+    lanes.open_lane(store, "trial", day(4), NOW, "test")
+    assert [lanes.unsettled_before(store, "trial", day(n)) for n in (4, 5, 6)] == [None, day(4), day(4)]
+    assert [o.span.day for o in lanes.history(store, "trial", day(6))] == [3]  # not live's own day 4 and 5
+    lanes.settle(store, outcome_of(day(4), "rejected", lane="trial"))
+    assert [lanes.unsettled_before(store, "trial", day(n)) for n in (5, 6)] == [None, day(5)]
+
+
+def test_who_opens_a_lane_first_decides_where_it_begins(store: MemoryStore) -> None:
+    first = lanes.open_lane(store, "trial", day(4), NOW, "ann")
+    assert lanes.open_lane(store, "trial", day(6), NOW, "bob") == first
+    with pytest.raises(OrderError, match="span 2026-01-03: lane trial begins at 2026-01-04"):
+        lanes.open_lane(store, "trial", day(3), NOW, "bob")
+
+
+def test_an_empty_live_lane_begins_with_the_first_day_that_is_scheduled(store: MemoryStore, outcome_of: OutcomeOf) -> None:
+    assert lanes.unsettled_before(store, LIVE, day(5)) is None
+    assert lanes.unsettled_before(store, LIVE, day(5), day(3)) == day(3)
+    lanes.settle(store, outcome_of(day(4), "held"))
+    assert lanes.unsettled_before(store, LIVE, day(6), day(3)) == day(5)  # what was learnt before a schedule began counts
+
+
+@pytest.mark.parametrize("moved_on", [False, True])
+def test_runs_of_a_backfill_agree_on_what_extends_live_whatever_live_does_meanwhile(
+    store: MemoryStore, outcome_of: OutcomeOf, moved_on: bool
+) -> None:
+    for number in (4, 5):
+        lanes.settle(store, outcome_of(day(number), "promoted", f"r-{number:016x}"))
+    asked = Backfill(lane="backfill-1", first=day(4))
+    assert lanes.lane_of_backfill(store, day(5), asked, NOW, "test") == "backfill-1"
+    if moved_on:
+        lanes.settle(store, outcome_of(day(6), "promoted", f"r-{6:016x}"))
+    found = [lanes.lane_of_backfill(store, day(n), asked, NOW, "test") for n in (4, 5, 6, 7)]
+    assert found == ["backfill-1", "backfill-1", LIVE, LIVE]
+
+
+def test_in_an_empty_store_a_backfill_extends_live(store: MemoryStore) -> None:
+    asked = Backfill(lane="backfill-1", first=day(4))
+    assert {lanes.lane_of_backfill(store, day(n), asked, NOW, "test") for n in (4, 5, 6)} == {LIVE}
 
 
 def test_a_span_behind_the_live_head_gets_a_lane_of_its_own(store: MemoryStore, outcome_of: OutcomeOf) -> None:

@@ -23,6 +23,7 @@ VALUES |= {
     "validation_sha256": DIGEST,
     "manifest_sha256": DIGEST,
     "pointer_sha256": DIGEST,
+    "run_sha256": DIGEST,
     "sequence": 1,
     "settings_digest": DIGEST,
     "until": SPAN,
@@ -49,6 +50,8 @@ READERS = {
     "is_signature",
     "begins_report",
     "erasure_of",
+    "claim_span",
+    "claims_same_run",
     "coming_move",
     "delivery",
 }

@@ -36,7 +36,7 @@ def rehearsed_here(place: Workplace, candidate: Candidate, _champion: Manifest |
 
 def in_turn(place: Workplace, span: date) -> None:
     deadline = time.monotonic() + PATIENCE_S
-    while lanes.first_unsettled(lanes.outcomes(place.store, LIVE), span):
+    while lanes.unsettled_before(place.store, LIVE, span):
         if time.monotonic() > deadline:
             raise TimeoutError(f"span {span}: its turn has not come")
         time.sleep(0.05)

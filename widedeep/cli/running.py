@@ -4,18 +4,23 @@ from typing import Annotated
 
 import typer
 
+from widedeep.artifacts import OnHold
 from widedeep.cli.terminal import First, Last, Span, app, out, watched, workplace
 
 
 @app.command(rich_help_panel="Run")
 def run(
-    span: Span, lane: Annotated[str | None, typer.Option(help="Default: live after its head, else a lane of its own.")] = None
+    span: Span,
+    lane: Annotated[str | None, typer.Option(help="Default: live after its head, else a lane of its own.")] = None,
+    on_hold: Annotated[
+        OnHold, typer.Option(help="Outside of live a held candidate stays unpromoted, or leads the lane.")
+    ] = "drop",
 ) -> None:
     """Run all steps of one span: ingest, validate, train, dry run, gate, publish, settle."""
     from widedeep.steps import run_span
 
     with workplace() as place, watched(place, f"{span:%Y-%m-%d}") as (told, on_step):
-        progress = run_span(told, span.date(), lane, on_step)
+        progress = run_span(told, span.date(), lane, on_step, on_hold=on_hold)
     out.print(
         f"{progress.span} in lane {progress.lane}: [bold]{progress.result}[/]"
         + (f", {progress.release}" if progress.release else "")

@@ -4,13 +4,13 @@
   what another run has settled it as.
 - Rows that become valid after their span was settled are added beside its outcome, which stays.
 - The parent of a span is the newest release promoted for an earlier span and not withdrawn, never simply the latest (first law).
-- Another lane than `live` branches off: before its first span, the live lane's outcomes are its own (third law).
+- Another lane than `live` branches off where it was opened: before that day, the live lane's outcomes are its own (third law).
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
-from widedeep.artifacts import LIVE, Outcome
+from widedeep.artifacts import LIVE, Backfill, Opening, Outcome
 from widedeep.errors import OrderError
 from widedeep.publishing import layout
 from widedeep.publishing.pointer import champion, withdrawn
@@ -67,19 +67,59 @@ def _history(store: ObjectStore, lane: str, span: date) -> tuple[Outcome, ...]:
     if lane == LIVE:
         return _live(store, date.max)
     own = outcomes(store, lane)
-    return (*_live(store, min([span, *(outcome.span for outcome in own)])), *own, *additions(store, lane))
+    return (*_live(store, _first_of(store, lane, span, {o.span for o in own})), *own, *additions(store, lane))
+
+
+def _first_of(store: ObjectStore, lane: str, span: date, own: Collection[date]) -> date:
+    """The first span that is the lane's own; `span` itself is one, too."""
+    opened = opening(store, lane)
+    return min([*([opened.first] if opened else []), span, *own])
 
 
 def _live(store: ObjectStore, before: date) -> tuple[Outcome, ...]:
     """The outcomes that count in the live lane, of spans before a day, and what was added to those spans."""
-    pointer = champion(store, LIVE)
-    lane_of: dict[date, str] = dict.fromkeys(settled_spans(store, LIVE), LIVE)
-    for adopted in pointer.adopted if pointer else ():
-        lane_of |= {span: adopted.lane for span in settled_spans(store, adopted.lane) if span <= adopted.until}
+    lane_of = _live_spans(store)
     lanes = sorted({*lane_of.values()})
     settled = [o for lane in lanes for o in _settled(store, lane, [s for s in lane_of if lane_of[s] == lane and s < before])]
     added = [a for lane in lanes for a in additions(store, lane) if lane_of.get(a.span) == lane]
     return (*sorted(settled, key=lambda o: o.span), *(addition for addition in added if addition.span < before))
+
+
+def _live_spans(store: ObjectStore) -> dict[date, str]:
+    """The spans that count as settled in the live lane, and the lane whose outcome of each counts; reads no outcome."""
+    pointer = champion(store, LIVE)
+    lane_of: dict[date, str] = dict.fromkeys(settled_spans(store, LIVE), LIVE)
+    for adopted in pointer.adopted if pointer else ():
+        lane_of |= {span: adopted.lane for span in settled_spans(store, adopted.lane) if span <= adopted.until}
+    return lane_of
+
+
+def settled_until(store: ObjectStore, lane: str, span: date) -> date | None:
+    """The last span before `span` that counts as settled in the lane; reads no outcome."""
+    return max((day for day in _settled_in(store, lane, span)[0] if day < span), default=None)
+
+
+def _settled_in(store: ObjectStore, lane: str, span: date) -> tuple[set[date], date | None]:
+    """The spans that the lane builds on, as `history` has them, and where it branches off."""
+    live = {*_live_spans(store)}
+    if lane == LIVE:
+        return live, None
+    own = settled_spans(store, lane)
+    first = _first_of(store, lane, span, own)
+    return {day for day in live if day < first} | {*own}, first
+
+
+def unsettled_before(store: ObjectStore, lane: str, span: date, begins: date | None = None) -> date | None:
+    """The first span before `span` that the lane has not settled: what `span` has to wait for. Reads no outcome.
+
+    A champion whose run (or bootstrap) died before it settled its span counts, too. `begins` is the first day of a lane without
+    any settled span; a lane that was opened knows its own.
+    """
+    settled, branches_off = _settled_in(store, lane, span)
+    found = first_unsettled(settled, span, branches_off or (begins if not settled else None))
+    pointer = champion(store, lane)
+    promoted = pointer.span if pointer and pointer.span < span and pointer.span not in settled else None
+    return min(filter(None, (found, promoted)), default=None)
 
 
 def _read(store: ObjectStore, keys: Iterable[str]) -> tuple[Outcome, ...]:
@@ -113,14 +153,38 @@ def _promoted(history: Iterable[Outcome], span: date, withdrawn: Collection[str]
     yield from ((o.span, str(o.release_id)) for o in sorted(found, key=lambda o: o.span, reverse=True))
 
 
-def first_unsettled(history: Iterable[Outcome], span: date) -> date | None:
-    """The first span between the first settled one and `span` that has no outcome: what `span` has to wait for."""
-    settled = {o.span for o in history}
-    if not settled:
-        return None
-    first = min(settled)
+def first_unsettled(settled: Collection[date], span: date, begins: date | None = None) -> date | None:
+    """The first day before `span` without an outcome, counted from the first settled one, or from where the lane begins."""
+    first = min([*settled, *([begins] if begins else [])], default=span)
     between = (first + timedelta(days=i) for i in range((span - first).days))
     return next((day for day in between if day not in settled), None)
+
+
+def opening(store: ObjectStore, lane: str) -> Opening | None:
+    """Where the lane begins, if it was opened."""
+    blob = store.get(layout.opening(lane))
+    return Opening.from_bytes(blob.data, f"{store.url}/{layout.opening(lane)}") if blob else None
+
+
+def open_lane(store: ObjectStore, lane: str, first: date, now: datetime, by: str) -> Opening:
+    """Let a lane other than `live` begin at a day. Who opens it first decides: its opening stands, and is returned.
+
+    Raises:
+        OrderError: the lane has begun later than that day.
+    """
+    mine = Opening(lane=lane, first=first, live_head=head(store, LIVE), opened_at=now, opened_by=by)
+    opened = mine if store.create(layout.opening(lane), mine.to_bytes()) else opening(store, lane) or mine
+    if first < opened.first:
+        raise OrderError(
+            f"span {first}: lane {lane} begins at {opened.first}, and no lane grows backwards. Choose another lane, or none."
+        )
+    return opened
+
+
+def lane_of_backfill(store: ObjectStore, span: date, backfill: Backfill, now: datetime, by: str) -> str:
+    """`live` for what extends it as it stood when the first of these runs began, else the lane that they share."""
+    opened = open_lane(store, backfill.lane, backfill.first, now, by)
+    return LIVE if opened.live_head is None or span > opened.live_head else backfill.lane
 
 
 def resolve_lane(store: ObjectStore, span: date, requested: str | None) -> str:

@@ -19,6 +19,7 @@ LOCAL = "file://"
 
 RELEASES, SNAPSHOTS, VALIDATIONS, QUARANTINES, LANES = "releases/", "snapshots/", "validation/", "quarantine/", "lanes/"
 EVIDENCES, EXAMINATIONS = "evidence/", "doctor/"
+CLAIMS = "claimed/"
 INGESTED = "ingested/"
 
 
@@ -235,6 +236,10 @@ def move_signature(lane: str, pointer_sha256: Digest, key_id: Digest) -> str:
     return f"{LANES}{lane}/signatures/{pointer_sha256[:DIGEST_CHARS]}-{key_id[:DIGEST_CHARS]}.json"
 
 
+def opening(lane: str) -> str:
+    return f"{LANES}{lane}/opening.json"
+
+
 def outcomes(lane: str) -> str:
     return f"{LANES}{lane}/spans/"
 
@@ -287,6 +292,25 @@ def ruling(span: date, verdict_sha256: Digest) -> str:
 def outcome_span(key: str) -> date:
     """The span of an outcome's key."""
     return date.fromisoformat(PurePosixPath(key).stem)
+
+
+def claims(lane: str, span: date) -> str:
+    return f"{CLAIMS}{lane}/{span}/"
+
+
+def claim(lane: str, span: date, run_sha256: Digest) -> str:
+    """That a run works on the span; run ids may hold what keys can't."""
+    return f"{claims(lane, span)}{run_sha256[:DIGEST_CHARS]}.json"
+
+
+def claim_span(key: str) -> date:
+    """The span of a claim's key."""
+    return date.fromisoformat(part(key, 2))
+
+
+def claims_same_run(key: str, other: str) -> bool:
+    """Whether two claims' keys are of one run."""
+    return PurePosixPath(key).name == PurePosixPath(other).name
 
 
 def lanes() -> str:

@@ -16,6 +16,7 @@ from widedeep.steps.pruning import plan_prune, prune
 from widedeep.steps.reviewing import answered, awaited_review, late_review, question, review, waits_for_review
 from widedeep.steps.rollback import RollbackPlan, former_champions, plan_rollback, rehearse_rollback, roll_back
 from widedeep.steps.sample import deliver_sample
+from widedeep.steps.turn import claimants, claimants_elsewhere, comes_in_turn, later_claimants, turn, unsettled_told
 from widedeep.steps.workplace import Workplace, open_workplace
 
 __all__ = [
@@ -25,6 +26,9 @@ __all__ = [
     "answered",
     "awaited_review",
     "bootstrap",
+    "claimants",
+    "claimants_elsewhere",
+    "comes_in_turn",
     "deliver_sample",
     "dry_run",
     "erase",
@@ -33,6 +37,7 @@ __all__ = [
     "gate",
     "ingest",
     "late_review",
+    "later_claimants",
     "open_workplace",
     "plan_erasure",
     "plan_prune",
@@ -49,6 +54,8 @@ __all__ = [
     "settle",
     "start",
     "train",
+    "turn",
+    "unsettled_told",
     "validate",
     "waits_for_review",
 ]

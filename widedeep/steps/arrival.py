@@ -5,15 +5,16 @@ from collections.abc import Callable
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from widedeep.artifacts import LIVE, Progress, Snapshot, Validation, Waiting, lane_name
+from widedeep.artifacts import LIVE, Backfill, OnHold, Progress, Snapshot, Validation, Waiting, lane_name
 from widedeep.errors import OrderError
 from widedeep.publishing import lanes, layout, snapshots
+from widedeep.publishing.claims import claim
 from widedeep.publishing.erasures import without_erased
 from widedeep.steps import delivery
 from widedeep.steps.findings import judged, save_overview
 from widedeep.steps.reviewing import accepted
 from widedeep.steps.settled import settled
-from widedeep.steps.workplace import Workplace, wanted
+from widedeep.steps.workplace import Workplace, stored, wanted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,11 +22,36 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def start(place: Workplace, span: date, lane: str | None = None) -> Progress:
-    """Begin a run of a span: find its lane (third law), and whether the span is settled there already, which ends the run."""
-    name = lanes.resolve_lane(place.store, span, lane_name(lane) if lane else None)
-    progress = Progress(span=span, lane=name)
-    return settled(place, progress) or progress
+def start(
+    place: Workplace,
+    span: date,
+    lane: str | None = None,
+    *,
+    backfill: Backfill | None = None,
+    on_hold: OnHold = "drop",
+    run_id: str | None = None,
+) -> Progress:
+    """Begin a run of a span: find its lane (third law), and whether the span is settled there already, which ends the run.
+
+    `lane`: where it is to run, whatever its day. `backfill`: the runs that it belongs to, which agree on one lane. `run_id`: as
+    which its scheduler knows it, so that later spans can wait for it.
+
+    Raises:
+        OrderError: the lane has gone past the span, or begins after it; nothing was written.
+    """
+    now, by = place.clock(), place.actor
+    if backfill and not lane:
+        name = lanes.lane_of_backfill(place.store, span, backfill, now, by)
+    else:
+        name = lanes.resolve_lane(place.store, span, lane_name(lane) if lane else None)
+        if name != LIVE:
+            lanes.open_lane(place.store, name, backfill.first if backfill else span, now, by)
+    progress = Progress(span=span, lane=name, on_hold="drop" if name == LIVE else on_hold)
+    if done := settled(place, progress):
+        return done
+    if run_id:
+        claim(place.store, name, span, run_id)
+    return progress
 
 
 def readiness(place: Workplace, progress: Progress, not_before: datetime | None = None) -> Waiting | None:
@@ -98,7 +124,21 @@ def validate(place: Workplace, progress: Progress) -> Progress:
     _tell(place, validation, snapshot, key, drastic=drastic)
     clean = validation.clean or snapshot
     update = {"snapshot": clean, "validation": key, "quarantined": bool(validation.critical), "drastic": drastic}
-    return progress.model_copy(update=update)
+    return progress.model_copy(update=update | {"validated_at": _learnt_until(place, progress)})
+
+
+def validate_again(place: Workplace, progress: Progress) -> Progress:
+    """Hold the snapshot against what was learnt since it was validated: where days overlap, that is more than was known then."""
+    if progress.validated_at == _learnt_until(place, progress):
+        return progress
+    key = wanted(progress.validation, "validation", "validate")
+    known = Validation.from_bytes(stored(place.store, key), f"{place.store.url}/{key}")
+    return validate(place, progress.model_copy(update={"snapshot": known.snapshot}))
+
+
+def _learnt_until(place: Workplace, progress: Progress) -> date | None:
+    """The last span before this one that its lane has settled."""
+    return lanes.settled_until(place.store, progress.lane, progress.span)
 
 
 def _tell(place: Workplace, validation: Validation, snapshot: Snapshot, key: str, *, drastic: bool) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import date
 
-from widedeep.artifacts import Progress
+from widedeep.artifacts import OnHold, Progress
 from widedeep.steps import arrival, gating, judgement, lateness, release, retraining
 from widedeep.steps.settled import unless_settled
 from widedeep.steps.workplace import Workplace
@@ -31,9 +31,11 @@ def quiet(step: str) -> None:
     """Tell nobody which step runs."""
 
 
-def run_span(place: Workplace, span: date, lane: str | None = None, on_step: Callable[[str], None] = quiet) -> Progress:
+def run_span(
+    place: Workplace, span: date, lane: str | None = None, on_step: Callable[[str], None] = quiet, *, on_hold: OnHold = "drop"
+) -> Progress:
     """What a DAG run does, from a shell: all steps of one span, one after the other."""
-    progress = arrival.start(place, span, lane)
+    progress = arrival.start(place, span, lane, on_hold=on_hold)
     for name, step in STEPS.items():
         if not progress.over or name == "settle":
             on_step(name)

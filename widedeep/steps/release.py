@@ -2,15 +2,16 @@
 
 import logging
 
-from widedeep.artifacts import Outcome, Progress, Release, Result, Ruling, Validation, Verdict
+from widedeep.artifacts import Outcome, Progress, Release, Result, Validation, Verdict
 from widedeep.errors import WithheldError
 from widedeep.publishing import lanes, moves, releases
+from widedeep.publishing.claims import release_claims
 from widedeep.publishing.keys import load_signer
 from widedeep.publishing.pointer import moves as pointer_moves
 from widedeep.steps.records import record
-from widedeep.steps.retraining import check_order
-from widedeep.steps.ruling import acceptance
+from widedeep.steps.ruling import ruling_on
 from widedeep.steps.settled import put_aside
+from widedeep.steps.turn import check_turn
 from widedeep.steps.workplace import Workplace, stored, stored_evidence, wanted
 
 log = logging.getLogger(__name__)
@@ -20,7 +21,7 @@ RESULTS: dict[str, Result] = {"promote": "promoted", "hold": "held", "reject": "
 
 def publish(place: Workplace, progress: Progress) -> Progress:
     """Make a passing or held candidate a release, and move the champion pointer to a passing one, or to a held one that
-    a person has accepted for the same verdict, unless somebody withholds it.
+    a person has accepted for the same verdict, or that the lane lets pass, unless somebody withholds it.
 
     A rejected candidate stays staged with its evidence, where no reader looks; then there is nothing to publish.
 
@@ -37,17 +38,26 @@ def publish(place: Workplace, progress: Progress) -> Progress:
         return progress
     record(place, "published", candidate)
     release = releases.publish(place.store, candidate, verdict, signer)
-    ruling = acceptance(place.store, verdict, release)
-    passes = verdict.decision == "promote" or ruling is not None
-    withheld = _promote(place, progress, release, verdict, ruling) if passes else None
-    if withheld or not passes:
+    reason = _why_promoted(place, progress, release, verdict)
+    withheld = _promote(place, progress, release, verdict, reason) if reason else None
+    if withheld or not reason:
         log.info("%s: %s is published unpromoted; the champion stays", progress.span, release.release_id)
     return progress.model_copy(update={"release": release.release_id, "withheld": withheld})
 
 
-def _promote(place: Workplace, progress: Progress, release: Release, verdict: Verdict, ruling: Ruling | None) -> str | None:
+def _why_promoted(place: Workplace, progress: Progress, release: Release, verdict: Verdict) -> str | None:
+    """Why the pointer moves to a release, or None: the gate held it, and neither a person nor the lane's rule lets it pass."""
+    if verdict.decision == "promote":
+        return verdict.reasons[0]
+    ruling = ruling_on(place.store, verdict, release)
+    if ruling:
+        return ruling.told() if ruling.answer == "accept" else None
+    return f"held by the gate, and lane {progress.lane} lets such pass" if progress.on_hold == "pass" else None
+
+
+def _promote(place: Workplace, progress: Progress, release: Release, verdict: Verdict, reason: str) -> str | None:
     """Move the pointer, or say why somebody withholds this."""
-    move, reason = (moves.approve, ruling.told()) if ruling else (moves.promote, verdict.reasons[0])
+    move = moves.promote if verdict.decision == "promote" else moves.approve
     try:
         pointer = move(place.store, progress.lane, release, verdict, place.because(reason))
     except WithheldError as error:
@@ -65,8 +75,9 @@ def settle(place: Workplace, progress: Progress) -> Progress:
     Raises:
         OrderError: an earlier span of the lane is unsettled; nothing was written.
     """
-    check_order(place, lanes.history(place.store, progress.lane, progress.span), progress)
+    check_turn(place, progress)
     outcome = lanes.settle(place.store, outcome_of(place, progress))
+    release_claims(place.store, progress.lane, progress.span)
     log.info("%s: settled in lane %s: %s. %s", outcome.span, outcome.lane, outcome.result, "; ".join(outcome.reasons))
     return progress.model_copy(update={"result": outcome.result})
 

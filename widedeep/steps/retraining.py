@@ -2,23 +2,23 @@
 
 import logging
 from collections.abc import Collection, Iterable
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from widedeep.artifacts import Candidate, Lineage, Manifest, Outcome, Part, Progress
 from widedeep.data.contract import Pending
-from widedeep.errors import ContractError, OrderError
+from widedeep.errors import ContractError
 from widedeep.publishing import lanes, releases, snapshots
 from widedeep.publishing.erasures import Erased, erasures, forgotten_in
 from widedeep.publishing.keys import Signer, load_signer, load_trust
 from widedeep.publishing.pending import Plan, plan
-from widedeep.publishing.pointer import champion
 from widedeep.publishing.renewals import renewals_told, seen_by
 from widedeep.publishing.signing import check_signature
 from widedeep.publishing.transfer import file_ref, full_disk_told
+from widedeep.steps.arrival import validate_again
 from widedeep.steps.records import record
 from widedeep.steps.settled import put_aside
+from widedeep.steps.turn import check_turn
 from widedeep.steps.workplace import Workplace, wanted
 
 if TYPE_CHECKING:
@@ -34,29 +34,16 @@ REPORT_FILE = "training.json"
 def train(place: Workplace, progress: Progress) -> Progress:
     """Train on the pending rows and the span's own, in date order (first and fifth law).
 
+    Where the span was validated before an earlier one had settled, it is first held against what that one has taught.
+
     Raises:
         OrderError: an earlier span of the lane is unsettled; nothing was trained.
     """
-    outcomes = lanes.history(place.store, progress.lane, progress.span)
-    check_order(place, outcomes, progress)
-    return train_after(place, progress, outcomes, place.contract.pending)
-
-
-def check_order(place: Workplace, outcomes: tuple[Outcome, ...], progress: Progress) -> None:
-    """Raise OrderError if a span of the lane before this one is unsettled: training would leave it out for ever."""
-    unsettled = lanes.first_unsettled(outcomes, progress.span) or _promoted_only(place, outcomes, progress)
-    if unsettled:
-        raise OrderError(
-            f"span {unsettled} of lane {progress.lane} is unsettled: "
-            f"clear or run {unsettled} first, then this one ({progress.span})"
-        )
-
-
-def _promoted_only(place: Workplace, outcomes: tuple[Outcome, ...], progress: Progress) -> date | None:
-    """The champion's span, if its run (or its bootstrap) died before it was settled."""
-    found = champion(place.store, progress.lane)
-    promoted = found.span if found else progress.span
-    return promoted if promoted < progress.span and promoted not in {o.span for o in outcomes} else None
+    check_turn(place, progress)
+    valid = validate_again(place, progress)
+    if valid.over:
+        return valid
+    return train_after(place, valid, lanes.history(place.store, progress.lane, progress.span), place.contract.pending)
 
 
 def train_after(place: Workplace, progress: Progress, outcomes: tuple[Outcome, ...], rule: Pending) -> Progress:

@@ -21,12 +21,6 @@ log = logging.getLogger(__name__)
 COLUMNS = 100  # Airflow's page shows 105 of a fenced line on a screen of 1,500 pixels, and cuts it there
 
 
-def acceptance(store: ObjectStore, verdict: Verdict, release: Release) -> Ruling | None:
-    """The answer by which a held release is promoted, if there is one."""
-    found = _ruling(store, verdict, release) if verdict.decision == "hold" else None
-    return found if found and found.answer == "accept" else None
-
-
 def is_open(place: Workplace, held: Outcome) -> bool:
     """Whether the candidate can still be promoted: its span is the lane's latest, and prune has not taken it."""
     published = place.store.get(layout.manifest(str(held.release_id)))
@@ -36,7 +30,7 @@ def is_open(place: Workplace, held: Outcome) -> bool:
 def ruled(place: Workplace, held: Outcome) -> Ruling | None:
     """The answer that stands, if there is one; an accepted candidate is promoted, unless it is or that can't be any more."""
     verdict, release = _judged(place, held)
-    standing = _ruling(place.store, verdict, release)
+    standing = ruling_on(place.store, verdict, release)
     try:
         _follow(place, held, standing)
     except (StaleError, WithheldError) as error:
@@ -63,12 +57,12 @@ def rule(place: Workplace, held: Outcome, answer: Reply, reason: str) -> Ruling:
         reviewed_at=because.now,
         reviewed_by=because.by,
     )
-    standing = _ruling(place.store, verdict, release)
+    standing = ruling_on(place.store, verdict, release)
     if standing is None:
         if answer == "accept":
             moves.approvable(place.store, held.lane, release, verdict)
         place.store.create(layout.ruling(held.span, made.verdict_sha256), made.to_bytes())
-        standing = _ruling(place.store, verdict, release) or made
+        standing = ruling_on(place.store, verdict, release) or made
     _follow(place, held, standing)
     return standing
 
@@ -110,7 +104,7 @@ def _judged(place: Workplace, held: Outcome) -> tuple[Verdict, Release]:
     return verdict, release
 
 
-def _ruling(store: ObjectStore, verdict: Verdict, release: Release) -> Ruling | None:
+def ruling_on(store: ObjectStore, verdict: Verdict, release: Release) -> Ruling | None:
     key = layout.ruling(release.span, verdict.content_digest())
     blob = store.get(key)
     return Ruling.from_bytes(blob.data, f"{store.url}/{key}") if blob else None
