@@ -14,12 +14,12 @@ Each day one delivered batch (a *span*) becomes a candidate model, which replace
 | promoted | success | success | success | success | success | success | success | success | skipped | success |
 | held by the gate | success | success | success | success | success | success | success | success | success | success |
 | rejected by the gate | success | success | success | success | success | success | skipped | success | skipped | success |
-| held for a review: drastic change | success | success | success | skipped | skipped | skipped | skipped | success | success | success |
+| held for a review: drastic change |success|success|success|skipped|skipped|skipped|skipped|success|success|success|
 | quarantined: bad data | success | success | success | skipped | skipped | skipped | skipped | success | skipped | success |
-| quarantined: unreadable files | success | skipped | success | skipped | skipped | skipped | skipped | success | skipped | success |
+| quarantined: unreadable files |success|skipped|success|skipped|skipped|skipped|skipped|success|skipped|success|
 | no data until the deadline | success | skipped | success | skipped | skipped | skipped | skipped | success | skipped | success |
 | settled already | success | skipped | skipped | skipped | skipped | skipped | skipped | success | skipped | success |
-| a fault, say in train |success|success|success|failed|upstream_failed|upstream_failed|upstream_failed|failed|upstream_failed|failed|
+| a fault in train |success|success|success|failed|upstream_failed|upstream_failed|upstream_failed|failed|upstream_failed|failed|
 
 Green means that the work was done, not that the model was promoted: the verdict and its reasons are the last line in the log of
 `gate`, and `settle` pushes the result (field `result` of its XCom `return_value`). `widedeep spans` lists them all.
@@ -77,13 +77,13 @@ with DAG(
             type=["string", "null"],
             pattern="^[a-z0-9][a-z0-9-]{0,62}$",
             title="Lane",
-            description="Empty: live for a span after the live head, else a lane of its own; a backfill has one for all its days.",
+            description="Empty: live for a span after the live head, else a lane of its own, one for all days of a backfill.",
         ),
         "on_hold": Param(
             "drop",
             enum=["drop", "pass"],
             title="On hold",
-            description="Outside of live nobody is asked: a candidate that the gate holds stays unpromoted (drop) or leads (pass).",
+            description="Outside of live nobody is asked: what the gate holds stays unpromoted (drop) or leads (pass).",
         ),
     },
     tags=["widedeep"],

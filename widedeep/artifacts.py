@@ -388,8 +388,8 @@ class ChampionPointer(Value):
 class Opening(Value):
     """Where a lane other than `live` begins: before its `first` day, the past of `live` is its own.
 
-    `live_head` is where `live` had come to by then. Runs that belong together go by it: whatever `live` does meanwhile, later days
-    extend `live`, the others this lane.
+    `live_head` is where `live` had come to by then. Runs that belong together go by it: whatever `live` does meanwhile, later
+    days extend `live`, the others this lane.
     """
 
     lane: Lane

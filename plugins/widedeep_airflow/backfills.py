@@ -1,8 +1,8 @@
 """Which backfill a run belongs to. Tasks see neither its id nor its range, so the scheduler tells them when it starts the run.
 
-It writes into the run's `conf`: where the backfill begins, the lane for days that `live` has passed, and whether it runs backwards.
-All runs of a backfill are told the same, those that are cleared later too, and those of another backfill something else. A run of a
-backfill that was told nothing fails: the scheduler has no such listener, and no lane is guessed.
+It writes into the run's `conf`: where the backfill begins, the lane for days that `live` has passed, and whether it runs
+backwards. All runs of a backfill are told the same, those that are cleared later too, and those of another backfill something
+else. A run of a backfill that was told nothing fails: the scheduler has no such listener, and no lane is guessed.
 """
 
 import re

@@ -43,7 +43,7 @@ class StepOperator(BaseOperator):
     def execute(self, context: "Context") -> dict[str, Any]:
         with opened(context) as (steps, place):
             before = collect(context["ti"], STEPS[: STEPS.index(self.step)])
-            if before.over:
+            if before.over and not (self.step == "train" and steps.validated_too_early(place, before)):
                 raise AirflowSkipException(f"{before.span}: nothing to do: {why_over(before)}")
             after = getattr(steps, self.step)(place, before)
             if after.result is not None:

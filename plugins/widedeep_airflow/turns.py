@@ -1,6 +1,6 @@
 """Waiting for one's turn without holding a worker: spans are learnt in date order, whatever order their runs start in.
 
-The rule looks at one span only, the lane's first unsettled one, so that every wait points at an earlier span and none in a circle:
+The rule looks at one span only, the lane's first unsettled one, so that each wait points at an earlier span, none in circles:
 
 - there is none before mine: go on;
 - a run works on it: wait, however long that takes;
@@ -45,7 +45,7 @@ PATIENCE = timedelta(days=2)
 
 
 class Blocked(NamedTuple):
-    """What a span waits for: the first unsettled span, the runs that work on it, and what is wrong with that, if something is."""
+    """What a span waits for: the first unsettled span, the runs that work on it, and what is wrong with that, if anything."""
 
     span: date
     runs: tuple[str, ...]
@@ -53,11 +53,11 @@ class Blocked(NamedTuple):
 
 
 class TurnTrigger(BaseTrigger):
-    """Ends the task once its span's turn has come, or it never will; with `resume` the task goes on instead of being a success.
+    """Ends the task once its span's turn has come, or never will; with `resume` the task goes on instead of being a success.
 
-    `settle` is the task of `dag_id` whose end says that a run works no more. `delay_days`: by how much a run's date is later than
-    its span. A fault has to last for `grace_s`, or `stuck_s` where a queued run can't start, before it counts: states in the store
-    and in Airflow's database don't change at the same moment.
+    `settle` is the task of `dag_id` whose end says that a run works no more. `delay_days`: by how much a run's date is later
+    than its span. A fault has to last for `grace_s`, or `stuck_s` where a queued run can't start, before it counts: states in
+    the store and in Airflow's database don't change at the same moment.
     """
 
     def __init__(
@@ -123,8 +123,8 @@ class TurnTrigger(BaseTrigger):
         return Blocked(
             first,
             runs,
-            f"span {first} of lane {self.lane} is queued ({', '.join(runs[:3])}) and can't start: every run that runs waits behind it. "
-            f"This one ({self.span}) gives its place back; clear it once {first} is settled.",
+            f"span {first} of lane {self.lane} is queued ({', '.join(runs[:3])}) and can't start: every run that runs waits "
+            f"behind it. This one ({self.span}) gives its place back; clear it once {first} is settled.",
         )
 
     async def _working_on(self, library: "Library", span: date) -> tuple[str, ...]:

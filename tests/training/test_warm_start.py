@@ -14,7 +14,7 @@ from widedeep.model.forward import scores
 from widedeep.model.specification import is_table, row_bytes
 from widedeep.training import candidate
 from widedeep.training.parts import learning_parts
-from widedeep.training.profile import numeric_profile, source_digest
+from widedeep.training.profile import digest_of_sources, numeric_profile
 from widedeep.training.warm_start import warm_start
 
 DAY = date(2026, 1, 9)
@@ -332,18 +332,15 @@ def test_the_profile_names_what_the_bytes_depend_on():
     assert profile.instruction_set.split()[0] == torch.backends.cpu.get_cpu_capability()
 
 
-def test_the_source_digest_covers_every_byte_and_name(tmp_path, monkeypatch):
-    import widedeep
-
+def test_the_source_digest_covers_every_byte_and_name(tmp_path):
     def digest(files):
         for path in tmp_path.rglob("*.py"):
             path.unlink()
         for name, text in files.items():
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_text(text)
-        return source_digest()
+        return digest_of_sources(tmp_path)
 
-    monkeypatch.setattr(widedeep, "__file__", str(tmp_path / "__init__.py"))
     variants = [
         {"__init__.py": "", "a.py": "x"},
         {"__init__.py": "", "a.py": "y"},

@@ -51,7 +51,7 @@ def _airflow(place: Place, stack: Stack) -> dict[str, str]:
         "AIRFLOW__CORE__DAGS_FOLDER": str(place.checkout / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(place.checkout / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__EXECUTOR": "widedeep_airflow.executor.PreloadedLocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "4",  # the default starts 32 workers
         "AIRFLOW__CORE__FERNET_KEY": stack.fernet_key,
         "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",  # the default asks DNS, which a laptop may have to wait for

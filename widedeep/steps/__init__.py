@@ -7,7 +7,7 @@ in the store, so running it again finds that result or makes the same one. torch
 the steps that need them import them, the others don't pay.
 """
 
-from widedeep.steps.arrival import readiness, start
+from widedeep.steps.arrival import readiness, start, validated_too_early
 from widedeep.steps.bootstrap import bootstrap
 from widedeep.steps.chain import STEPS, dry_run, gate, ingest, publish, run_span, settle, train, validate
 from widedeep.steps.erasing import erase, plan_erasure
@@ -57,5 +57,6 @@ __all__ = [
     "turn",
     "unsettled_told",
     "validate",
+    "validated_too_early",
     "waits_for_review",
 ]

@@ -127,9 +127,15 @@ def validate(place: Workplace, progress: Progress) -> Progress:
     return progress.model_copy(update=update | {"validated_at": _learnt_until(place, progress)})
 
 
+def validated_too_early(place: Workplace, progress: Progress) -> bool:
+    """Whether the lane has learnt since the snapshot was validated: where days overlap, that is more than was known then."""
+    unreadable = progress.snapshot is None or progress.result is not None
+    return not unreadable and progress.validated_at != _learnt_until(place, progress)
+
+
 def validate_again(place: Workplace, progress: Progress) -> Progress:
-    """Hold the snapshot against what was learnt since it was validated: where days overlap, that is more than was known then."""
-    if progress.validated_at == _learnt_until(place, progress):
+    """Hold the snapshot against what was learnt since it was validated, if anything was."""
+    if not validated_too_early(place, progress):
         return progress
     key = wanted(progress.validation, "validation", "validate")
     known = Validation.from_bytes(stored(place.store, key), f"{place.store.url}/{key}")

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from functools import cache
 from pathlib import Path
 
 import numba
@@ -46,9 +47,14 @@ def _instruction_set() -> str:
     return " ".join(filter(None, [torch.backends.cpu.get_cpu_capability(), get_host_cpu_name(), *caps]))
 
 
+@cache
 def source_digest() -> Digest:
-    """SHA-256 over the names and bytes of every .py file of the installed library, in order of their names."""
-    root = Path(widedeep.__file__).parent
+    """The digest of the installed library, read once: a process runs the code that it has imported, whatever lies there later."""
+    return digest_of_sources(Path(widedeep.__file__).parent)
+
+
+def digest_of_sources(root: Path) -> Digest:
+    """SHA-256 over the names and bytes of every .py file below a folder, in order of their names."""
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py"), key=lambda path: path.relative_to(root).as_posix()):
         content = path.read_bytes()
