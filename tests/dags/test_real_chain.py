@@ -65,7 +65,7 @@ def test_a_delivered_day_runs_every_step_once(played: tuple[list[Told], str]) ->
 
 def test_unreadable_files_and_a_missing_delivery_skip_what_has_nothing_to_do(played: tuple[list[Told], str]) -> None:
     for run in (played[0][1], played[0][2]):
-        assert {task for task, (state, _) in run["tasks"].items() if state == "success"} == {"ingest", "settle"}
+        assert {task for task, (state, _) in run["tasks"].items() if state == "success"} == {"ingest", "wait_turn", "settle"}
 
 
 def test_a_settled_day_run_again_trains_nothing_and_reports_what_it_was(played: tuple[list[Told], str]) -> None:
