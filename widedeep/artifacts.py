@@ -408,10 +408,14 @@ class Claim(Value):
 
 
 class Backfill(Value):
-    """Runs that were asked for together, and which of them is the first: its day, and the lane of days that `live` has passed."""
+    """Runs that were asked for together: the day of the first, and the lane of days that `live` has passed.
+
+    `left_out`: later days that were asked for and have no run among these, since they have one already.
+    """
 
     lane: Lane
     first: date
+    left_out: tuple[date, ...] = ()
 
 
 class Progress(Value):

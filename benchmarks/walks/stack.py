@@ -211,19 +211,17 @@ class Walk:
         return leash.children(recursive=True)
 
     @contextmanager
-    def damaged(self, day: date) -> Iterator[None]:
-        """A snapshot whose bytes a failing disk has changed, until it is restored."""
+    def damaged(self, keys: Mapping[str, bytes]) -> Iterator[None]:
+        """Objects that lost their end on a failing disk, until they are restored. Given whole; they need not be there before."""
         with self.store() as store:
-            key = max(key for key in store.keys("snapshots/") if f"{day}" in key and key.endswith(".parquet"))
-            whole = store.get(key)
-            assert whole is not None
-            store.swap(key, whole.data[:-20] + bytes(20), whole.etag)
+            there = {key: store.get(key) for key in keys}
+            for key, whole in keys.items():
+                put(store, key, whole[: len(whole) // 2])
             try:
                 yield
             finally:
-                there = store.get(key)
-                assert there is not None
-                store.swap(key, whole.data, there.etag)
+                for key, blob in there.items():
+                    put(store, key, blob.data if blob else None)
 
 
 def backup(store: ObjectStore) -> dict[str, bytes]:
@@ -238,11 +236,18 @@ def restore(store: ObjectStore, saved: Mapping[str, bytes]) -> None:
         if not key.startswith("landing/") and key not in saved:
             store.delete(key)
     for key, data in sorted(saved.items(), key=lambda item: item[0] == layout.champion(LIVE)):
-        there = store.get(key)
-        if there is None:
-            store.create(key, data)
-        elif there.data != data:
-            store.swap(key, data, there.etag)
+        put(store, key, data)
+
+
+def put(store: ObjectStore, key: str, data: bytes | None) -> None:
+    """Make the object what it is told to be; None: not there."""
+    there = store.get(key)
+    if data is None:
+        store.delete(key)
+    elif there is None:
+        store.create(key, data)
+    elif there.data != data:
+        store.swap(key, data, there.etag)
 
 
 def midnight(day: date) -> str:

@@ -47,9 +47,11 @@ def _asked_for(dag_run: "DagRun") -> list["BackfillDagRun"]:
 def told(created_at: Any, asked_for: list[Any]) -> dict[str, Any]:
     """What the runs of a backfill are told, as JSON."""
     days = [each.logical_date.date() for each in asked_for]
-    first = min(each.logical_date.date() for each in asked_for if each.exception_reason is None)
+    taken = {each.logical_date.date() for each in asked_for if each.exception_reason is None}
+    first = min(taken)
+    left_out = [day.isoformat() for day in sorted(days) if day > first and day not in taken]
     lane = re.sub(r"[^a-z0-9-]", "", f"backfill-{first}-at-{created_at:%Y%m%dt%H%M%S}")
-    return {"lane": lane, "first": first.isoformat(), "backwards": days != sorted(days)}
+    return {"lane": lane, "first": first.isoformat(), "left_out": left_out, "backwards": days != sorted(days)}
 
 
 def backfill_of(context: "Context", label_delay: int) -> Backfill | None:
@@ -73,4 +75,6 @@ def backfill_of(context: "Context", label_delay: int) -> Backfill | None:
             "this backfill runs backwards, and a model can only be trained on from an earlier day's: nothing was done. "
             "Ask for it again without 'Run Backwards'."
         )
-    return Backfill(lane=found["lane"], first=date.fromisoformat(found["first"]) - timedelta(days=label_delay))
+    delay = timedelta(days=label_delay)
+    first, *left_out = (date.fromisoformat(day) - delay for day in (found["first"], *found["left_out"]))
+    return Backfill(lane=found["lane"], first=first, left_out=tuple(left_out))

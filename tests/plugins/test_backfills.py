@@ -25,10 +25,15 @@ def run_told(found: object, run_type: str = "backfill") -> dict[str, object]:
 
 def test_all_runs_of_a_backfill_are_told_one_lane_and_its_first_day_and_those_of_another_backfill_another() -> None:
     found = told(ASKED_AT, asked_for(3, 4, 5, skipped=3))
-    assert found == {"lane": "backfill-2026-01-04-at-20260201t030405", "first": "2026-01-04", "backwards": False}
+    assert found == {"lane": "backfill-2026-01-04-at-20260201t030405", "first": "2026-01-04", "left_out": [], "backwards": False}
     assert lane_name(found["lane"]) == found["lane"]
     assert backfill_of(run_told(found), 0) == Backfill(lane=found["lane"], first=date(2026, 1, 4))
     assert told(ASKED_AT.replace(second=6), asked_for(3, 4, 5))["lane"] != found["lane"]
+
+
+def test_the_runs_know_which_later_days_are_left_out() -> None:
+    found = backfill_of(run_told(told(ASKED_AT, asked_for(3, 4, 5, skipped=4))), 0)
+    assert (found.first, found.left_out) == (date(2026, 1, 3), (date(2026, 1, 4),))
 
 
 def test_where_labels_take_a_day_to_be_true_a_backfill_begins_a_day_earlier() -> None:

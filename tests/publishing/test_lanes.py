@@ -131,6 +131,18 @@ def test_runs_of_a_backfill_agree_on_what_extends_live_whatever_live_does_meanwh
     assert found == ["backfill-1", "backfill-1", LIVE, LIVE]
 
 
+def test_a_backfill_with_a_gap_is_refused_behind_the_gap_but_not_where_it_extends_live(
+    store: MemoryStore, outcome_of: OutcomeOf
+) -> None:
+    for number in (3, 4, 5):
+        lanes.settle(store, outcome_of(day(number), "promoted", f"r-{number:016x}"))
+    asked = Backfill(lane="backfill-1", first=day(3), left_out=(day(4),))
+    assert lanes.lane_of_backfill(store, day(3), asked, NOW, "test") == "backfill-1"
+    with pytest.raises(OrderError, match=r"leaves out 20\d\d-\d\d-\d\d, where runs are already.*'All Runs'"):
+        lanes.lane_of_backfill(store, day(5), asked, NOW, "test")
+    assert lanes.lane_of_backfill(store, day(6), asked, NOW, "test") == LIVE
+
+
 def test_in_an_empty_store_a_backfill_extends_live(store: MemoryStore) -> None:
     asked = Backfill(lane="backfill-1", first=day(4))
     assert {lanes.lane_of_backfill(store, day(n), asked, NOW, "test") for n in (4, 5, 6)} == {LIVE}

@@ -182,9 +182,20 @@ def open_lane(store: ObjectStore, lane: str, first: date, now: datetime, by: str
 
 
 def lane_of_backfill(store: ObjectStore, span: date, backfill: Backfill, now: datetime, by: str) -> str:
-    """`live` for what extends it as it stood when the first of these runs began, else the lane that they share."""
+    """`live` for what extends it as it stood when the first of these runs began, else the lane that they share.
+
+    Raises:
+        OrderError: a day before the span is left out of the backfill, and so would be of the models of that lane.
+    """
     opened = open_lane(store, backfill.lane, backfill.first, now, by)
-    return LIVE if opened.live_head is None or span > opened.live_head else backfill.lane
+    if opened.live_head is None or span > opened.live_head:
+        return LIVE
+    if missing := [str(day) for day in backfill.left_out if day < span]:
+        raise OrderError(
+            f"span {span}: this backfill leaves out {', '.join(missing)}, where runs are already, and a model of {span} would "
+            "lack what those days teach. Nothing was done: ask for the same days again with 'All Runs' to be reprocessed."
+        )
+    return backfill.lane
 
 
 def resolve_lane(store: ObjectStore, span: date, requested: str | None) -> str:
