@@ -52,7 +52,7 @@ class Told:
 
 
 def generated(count: int, seed: int) -> Iterator[Combination]:
-    """Every value of each dimension beside many of the others: each dimension is shuffled for itself, used up, and shuffled again."""
+    """Each value of each dimension beside many of the others: a dimension is shuffled for itself, used up, and shuffled again."""
     draw = random.Random(seed)
 
     def endless(values: tuple[Any, ...]) -> Iterator[Any]:
@@ -70,7 +70,7 @@ def generated(count: int, seed: int) -> Iterator[Combination]:
 
 
 def walked(walk: Walk, combination: Combination, learnt: dict[str, bytes], done: dict[str, bytes], wanted: Chain) -> Told:
-    """Go through one combination. `learnt`, `done`: the store after the history and after the daily spans, whose chain is `wanted`.
+    """Go through one. `learnt`, `done`: the store after the history, and after the daily spans, whose chain is `wanted`.
 
     Raises:
         AssertionError: it got stuck, ended too late, or made another chain.
