@@ -1,0 +1,191 @@
+"""The trigger lets spans go in date order, waits for who works on the first unsettled one, and gives way to what can't start."""
+
+import asyncio
+import importlib
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+
+import pytest
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import DRCount, GetDRCount, GetTaskStates, GetTICount, TaskStatesResult, TICount
+from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent
+from widedeep_airflow.turns import TurnTrigger
+
+from widedeep import steps
+from widedeep.errors import SettingsError, StoreUnavailableError
+
+LIMIT_S = 30
+LANE = "live"
+
+
+def day(number):
+    return date(2026, 1, number)
+
+
+class World:
+    """What Airflow's database and the store say. `looks`: what is done to it before each look at the store, one by one."""
+
+    def __init__(self):
+        self.settled, self.claims, self.looks, self.asked = set(), {}, [], []
+        self.runs = {}
+
+    def run(self, number, state="running", settle=None, waits=False, span=None):
+        """A run dated on that day. `waits`: deferred, as every run that waits is."""
+        self.runs[f"run-{number}"] = {"date": day(number), "state": state, "settle": settle, "waits": waits}
+        if state != "queued":
+            self.claims[f"run-{number}"] = day(span or number)
+
+    def turn(self, _place, _lane, span):
+        if self.looks:
+            self.looks.pop(0)()
+        return next((day(n) for n in range(1, span.day) if day(n) not in self.settled), None)
+
+    def claimants(self, _place, _lane, span):
+        return tuple(run for run, claimed in self.claims.items() if claimed == span)
+
+    def claimants_elsewhere(self, _place, runs, _lane, span):
+        return tuple(run for run in runs if self.claims.get(run, span) != span)
+
+    def later_claimants(self, _place, span):
+        return tuple(run for run, claimed in self.claims.items() if claimed > span)
+
+    async def asend(self, message):
+        self.asked.append(message)
+        match message:
+            case GetTaskStates():
+                names = message.run_ids or [
+                    name
+                    for name, run in self.runs.items()
+                    if datetime(run["date"].year, run["date"].month, run["date"].day, tzinfo=UTC) in message.logical_dates
+                ]
+                states = {n: {"settle": self.runs[n]["settle"]} if self.runs[n]["settle"] else {} for n in names}
+                return TaskStatesResult(task_states=states)
+            case GetDRCount():
+                named = message.run_ids or list(self.runs)
+                return DRCount(count=sum(self.runs[n]["state"] in message.states for n in named))
+            case GetTICount():
+                named = message.run_ids or list(self.runs)
+                return TICount(count=sum(self.runs[n]["waits"] for n in named))
+        raise AssertionError(message)
+
+
+@pytest.fixture
+def world(monkeypatch):
+    world = World()
+
+    @contextmanager
+    def open_workplace(environment, *, actor):
+        yield actor
+
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", world, raising=False)
+    monkeypatch.setattr(steps, "open_workplace", open_workplace)
+    for name in ("turn", "claimants", "claimants_elsewhere", "later_claimants"):
+        monkeypatch.setattr(steps, name, getattr(world, name))
+    return world
+
+
+def waiter(number, **options):
+    times = {"poll_s": 0.001, "grace_s": 0.02, "stuck_s": 0.02}
+    return TurnTrigger("widedeep_retrain", f"run-{number}", day(number).isoformat(), LANE, **(times | options))
+
+
+def ended(trigger):
+    async def first():
+        return await asyncio.wait_for(anext(trigger.run()), LIMIT_S)
+
+    return asyncio.run(first())
+
+
+def still_waits(trigger, for_s=0.2):
+    async def first():
+        await asyncio.wait_for(anext(trigger.run()), for_s)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(first())
+    return True
+
+
+def test_a_span_whose_turn_it_is_goes_on_as_a_success_without_a_worker(world):
+    world.settled |= {day(1), day(2)}
+    assert isinstance(ended(waiter(3)), TaskSuccessEvent)
+    assert ended(waiter(3, resume=True)).payload == {"span": "2026-01-03"}
+    assert world.asked == []
+
+
+def test_it_waits_for_a_run_that_works_on_the_first_unsettled_span_and_says_so(world, capsys):
+    world.run(1)
+    world.looks = [lambda: None] * 60 + [lambda: world.settled.add(day(1))]
+    assert isinstance(ended(waiter(2)), TaskSuccessEvent)
+    assert "2026-01-02 waits for 2026-01-01 of lane live: run-1 works on it" in capsys.readouterr().out
+
+
+def test_where_nobody_works_on_it_the_task_fails_and_names_the_span_to_clear(world, capsys):
+    world.run(1, "failed", settle="failed")
+    assert isinstance(ended(waiter(2)), TaskFailedEvent)
+    assert "span 2026-01-01 of lane live is unsettled: clear or run 2026-01-01 first" in capsys.readouterr().out
+
+
+def test_a_run_that_is_cleared_within_the_grace_is_waited_for(world):
+    world.run(1, "failed", settle="failed")
+    world.looks = [lambda: None, lambda: world.run(1)] + [lambda: None] * 60 + [lambda: world.settled.add(day(1))]
+    assert isinstance(ended(waiter(2, grace_s=0.5)), TaskSuccessEvent)
+
+
+def test_a_run_that_claims_another_span_than_its_date_is_not_waited_for_and_one_that_claims_this_is(world):
+    world.run(1, span=5)
+    assert isinstance(ended(waiter(2)), TaskFailedEvent)
+    world.run(7, span=1)
+    assert still_waits(waiter(2))
+
+
+def test_only_the_latest_of_those_that_wait_gives_its_place_to_a_queued_run(world, capsys):
+    world.run(1, "queued")
+    world.run(2, waits=True)
+    world.run(3, waits=True)
+    assert still_waits(waiter(2))
+    assert isinstance(ended(waiter(3)), TaskFailedEvent)
+    assert "span 2026-01-01 of lane live is queued (run-1) and can't start" in capsys.readouterr().out
+
+
+def test_while_any_run_works_nobody_gives_way(world):
+    world.run(1, "queued")
+    world.run(2, waits=True)
+    world.run(3, waits=True)
+    world.run(9, span=1)
+    assert still_waits(waiter(3))
+
+
+def test_a_store_that_does_not_answer_is_waited_for_and_wrong_settings_are_not(world, capsys):
+    def raises(error):
+        def look():
+            raise error
+
+        return look
+
+    world.settled.add(day(1))
+    world.looks = [raises(StoreUnavailableError("no answer"))] * 60
+    assert isinstance(ended(waiter(2)), TaskSuccessEvent)
+    world.looks = [raises(SettingsError("no bucket"))] * 1000
+    assert isinstance(ended(waiter(2)), TaskFailedEvent)
+    assert "SettingsError: no bucket" in capsys.readouterr().out
+
+
+def test_a_filter_that_airflow_would_take_for_none_is_never_sent(world):
+    world.run(1, "queued")
+    world.run(2, waits=True)
+    assert isinstance(ended(waiter(2)), TaskFailedEvent)
+    for message in world.asked:
+        given = message.model_dump(exclude_none=True)
+        assert [] not in given.values()
+        assert given["dag_id"] == "widedeep_retrain"
+
+
+def test_it_is_stored_and_comes_back_the_same():
+    path, arguments = waiter(2, delay_days=1, resume=True).serialize()
+    module, _, name = path.rpartition(".")
+    again = getattr(importlib.import_module(module), name)(**arguments)
+    assert again.serialize() == (path, arguments)
+
+
+def test_a_trigger_that_an_earlier_version_has_stored_still_starts():
+    assert TurnTrigger(dag_id="d", run_id="r", span="2026-01-02", lane="live").serialize()
