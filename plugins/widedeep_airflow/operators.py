@@ -90,7 +90,7 @@ class IngestOperator(BaseOperator):
             if waiting is not None:
                 self._wait(waiting, start.lane, not_before)
             if steps.comes_in_turn(place):
-                wait_for_turn(self, context, (steps, place), start, resume=True)
+                wait_for_turn(self, context, (steps, place), start, event, resume=True)
             return added(None, steps.ingest(place, start, not_before))
 
     def resume(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.sdk import BaseOperator, TriggerRule
-from airflow.sdk.exceptions import AirflowSkipException
-from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from widedeep.errors import PermanentError, WidedeepError
 from widedeep_airflow.connection import task_environment
@@ -53,8 +53,9 @@ class Blocked(NamedTuple):
 
 
 class TurnTrigger(BaseTrigger):
-    """Ends the task once its span's turn has come, or never will; with `resume` the task goes on instead of being a success.
+    """Ends the task as a success once its span's turn has come; with `resume` the task goes on instead.
 
+    If it never will come, the task goes on with a `fault`, to fail by it: a task that a trigger fails would be retried.
     `settle` is the task of `dag_id` whose end says that a run works no more. `delay_days`: by how much a run's date is later
     than its span. A fault has to last for `grace_s`, or `stuck_s` where a queued run can't start, before it counts: states in
     the store and in Airflow's database don't change at the same moment.
@@ -94,8 +95,7 @@ class TurnTrigger(BaseTrigger):
                     since = time.monotonic()
                 told = blocked
                 if blocked.fault and time.monotonic() - since >= (self.stuck_s if blocked.runs else self.grace_s):
-                    self.log.error("%s", blocked.fault)
-                    yield TaskFailedEvent()
+                    yield TriggerEvent({"span": self.span, "fault": blocked.fault})  # type: ignore[no-untyped-call]
                     return
                 await asyncio.sleep(self.poll_s)
         self.log.info("%s: its turn has come in lane %s", self.span, self.lane)
@@ -204,23 +204,35 @@ class WaitTurnOperator(BaseOperator):
         super().__init__(trigger_rule=TriggerRule.NONE_FAILED, **kwargs)
         self.poll_s = poll_s
 
-    def execute(self, context: "Context", event: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+    def execute(self, context: "Context", event: dict[str, Any] | None = None) -> None:
         with opened(context) as (steps, place):
             progress = collect(context["ti"], ("ingest", "validate"))
             if progress.result is not None:
                 raise AirflowSkipException(f"{progress.span}: nothing to wait for: {why_over(progress)}")
-            wait_for_turn(self, context, (steps, place), progress, resume=False)
+            wait_for_turn(self, context, (steps, place), progress, event, resume=False)
 
 
 def wait_for_turn(
-    task: BaseOperator, context: "Context", library: "tuple[ModuleType, Workplace]", progress: "Progress", *, resume: bool
+    task: BaseOperator,
+    context: "Context",
+    library: "tuple[ModuleType, Workplace]",
+    progress: "Progress",
+    event: dict[str, Any] | None = None,
+    *,
+    resume: bool,
 ) -> None:
-    """Return if the span's turn has come, else leave the worker; with `resume` the task is executed again then."""
+    """Return if the span's turn has come, else leave the worker; with `resume` the task is executed again then.
+
+    Raises:
+        AirflowFailException: the trigger's `event` says why waiting is in vain.
+    """
     steps, place = library
     first = steps.turn(place, progress.lane, progress.span)
     if first is None:
         task.log.info("%s: its turn in lane %s", progress.span, progress.lane)
         return
+    if event and event.get("fault"):
+        raise AirflowFailException(event["fault"])
     task.log.info("%s waits for %s of lane %s", progress.span, first, progress.lane)
     ti = context["ti"]
     trigger = TurnTrigger(
