@@ -23,7 +23,7 @@ UV_VERSION := 0.13.9
 TORCH_VERSION := 2.13.0
 say = @printf '\033[1m%s\033[0m\n'
 
-.PHONY: help setup local-airflow stop status logs shell demo test test-live check format bench bench-validation bench-gate bench-serving bench-dry-run soak screenshots schema lock clean distclean
+.PHONY: help setup local-airflow stop status logs shell demo test test-live check format bench bench-validation bench-gate bench-serving bench-dry-run bench-backfill soak screenshots schema lock clean distclean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
@@ -79,8 +79,12 @@ bench-serving: $(READY) ## Time the scoring server beside stock torch and ONNX R
 bench-dry-run: $(READY) ## Rehearse 28 poisoned candidates and 200 good ones, and see which are blocked (half an hour)
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m benchmarks.dry_run
 
-soak: $(READY) $(SAMPLE) ## Kill runs and the store 200 times at random moments (half an hour)
+bench-backfill: $(READY) $(SAMPLE) ## Backfill all 23 days of the sample, with workers that import once and with plain ones (half an hour)
+	$(BIN)/python -m benchmarks.backfill
+
+soak: $(READY) $(SAMPLE) ## Kill runs and the store 200 times at random moments; 24 backfills on a real scheduler (an hour and a half)
 	$(BIN)/python -m benchmarks.crash
+	$(BIN)/python -m benchmarks.walks
 
 screenshots: | $(READY) ## Take the README's pictures from the running stack (needs Chromium)
 	@$(BIN)/python docs/screenshots.py

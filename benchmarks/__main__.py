@@ -5,7 +5,18 @@ Each writes its file into `benchmarks/results/`.
 
 import sys
 
-from benchmarks import big_span, delta, local_stack, parse_dags, quantile_refit, relevance, rollback, sample_chain, transfer
+from benchmarks import (
+    backfill,
+    big_span,
+    delta,
+    local_stack,
+    parse_dags,
+    quantile_refit,
+    relevance,
+    rollback,
+    sample_chain,
+    transfer,
+)
 from benchmarks.dry_run import __main__ as dry_run
 from benchmarks.engine import __main__ as engine
 from benchmarks.gate import __main__ as gate
@@ -17,6 +28,7 @@ PARTS = {
     "parse-dags": parse_dags.main,
     "sample-chain": sample_chain.main,
     "local-stack": local_stack.main,
+    "backfill": lambda: backfill.main([]),
     "quantile-refit": quantile_refit.main,
     "transfer": lambda: transfer.main([]),
     "engine": lambda: engine.main([]),
