@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -51,6 +52,7 @@ def running(folder: Path, port: int, daily_spans: int, runs_at_once: int | None 
         assert dag.read_text() != text or runs_at_once == 16
     (place.checkout / ".local").mkdir()
     (place.checkout / ".local" / "sample").symlink_to(CHECKOUT / ".local" / "sample")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # what was started is stopped
     try:
         walk = Walk(place, up(place, port, daily_spans, datetime.now(UTC).date(), Console(quiet=True)))
         walk.pause(True)
