@@ -62,6 +62,18 @@ def running(folder: Path, port: int, daily_spans: int, runs_at_once: int | None 
         remove(place)
 
 
+class PatientApi(AirflowApi):
+    """Asks again where nobody answers: servers are killed here, and two cores are busy."""
+
+    def call(self, method: str, path: str, body: object = None) -> tuple[int | None, Any]:
+        for _ in range(30):
+            status, answer = super().call(method, path, body)
+            if status is not None or method == "POST":
+                break
+            time.sleep(2)
+        return status, answer
+
+
 @dataclass(frozen=True)
 class Walk:
     """One running stack."""
@@ -71,7 +83,7 @@ class Walk:
 
     @cached_property
     def api(self) -> AirflowApi:
-        return AirflowApi(self.stack)
+        return PatientApi(self.stack)
 
     @cached_property
     def settings(self) -> Mapping[str, str]:
@@ -156,16 +168,10 @@ class Walk:
     def until(self, reached: Callable[[], Any], what: str, patience_s: float = 600) -> Any:
         """What `reached` returns, once that is true."""
         deadline = time.monotonic() + patience_s
-        while not (found := self._asked(reached)):
+        while not (found := reached()):
             assert time.monotonic() < deadline, f"{what}: not within {patience_s:.0f} s\n{self.told()}"
             time.sleep(0.5)
         return found
-
-    def _asked(self, reached: Callable[[], Any]) -> Any:
-        """A server that was just killed does not answer."""
-        with suppress(TimeoutError, ConnectionError):
-            return reached()
-        return None
 
     def quiet(self, *days: date, patience_s: float = 600) -> list[Run]:
         """The runs of these days, once all have ended."""
