@@ -1,9 +1,9 @@
-"""Backfills on a real scheduler: whatever is pressed gives the models that history would have given, or says fast what is wrong."""
+"""Backfills on a real scheduler: whatever is pressed gives the models that history would have given, or says what is wrong."""
 
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
 
 import pytest
@@ -49,12 +49,11 @@ class Past:
 
 @pytest.fixture(scope="module")
 def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:
-    with running(tmp_path_factory.mktemp("backfills"), free_port(), DAYS) as walk:
-        with walk.store() as store:
-            learnt = backup(store)
-            walk.pause(False)
-            walk.quiet(walk.day(DAYS))
-            yield Past(walk, learnt, backup(store), walk.chain())
+    with running(tmp_path_factory.mktemp("backfills"), free_port(), DAYS) as walk, walk.store() as store:
+        learnt = backup(store)
+        walk.pause(False)
+        walk.quiet(walk.day(DAYS))
+        yield Past(walk, learnt, backup(store), walk.chain())
 
 
 def test_days_that_overlap_are_settled_in_order(past: Past) -> None:
@@ -180,6 +179,4 @@ def days_between(first: date, last: date) -> list[date]:
 
 
 def run_seconds(run: dict[str, str]) -> float:
-    from datetime import datetime
-
     return (datetime.fromisoformat(run["end_date"]) - datetime.fromisoformat(run["start_date"])).total_seconds()
