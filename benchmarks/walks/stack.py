@@ -115,6 +115,10 @@ class Walk:
         asked = {"dag_id": RETRAIN, "from_date": midnight(first), "to_date": midnight(last), "dag_run_conf": {}}
         return self.api.call("POST", "backfills", asked | form)
 
+    def backfill_state(self, number: int) -> Run:
+        found: Run = self.api.get(f"backfills/{number}")
+        return found
+
     def clear(self, run: str) -> None:
         """The button of that name on a run."""
         body = {"dry_run": False, "only_failed": False}
