@@ -13,16 +13,18 @@ import json
 import secrets
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.machine import RESULTS, described
 from benchmarks.walks.combinations import DAYS, Told, as_json, generated, walked
-from benchmarks.walks.stack import backup, running
+from benchmarks.walks.stack import backup, put, running
 from widedeep.local import ports
 
-RUNS_AT_ONCE = (16, 3, 1)
-"""The DAG's `max_active_runs` of each stack: its own, and what somebody may set."""
+STACKS: tuple[tuple[int, Mapping[int, bytes | None]], ...] = ((16, {}), (3, {2: b"no parquet"}), (1, {3: None}))
+"""The DAG's `max_active_runs` of each stack, its own and what somebody may set, and what is wrong with a day's delivery: unreadable,
+or (None) not there at all."""
 
 
 def main() -> None:
@@ -34,12 +36,15 @@ def main() -> None:
     combinations = [c for c in generated(options.count, options.seed) if not options.only or c.number in options.only]
     told: list[tuple[int, Told]] = []
     began = time.monotonic()
-    for index, runs_at_once in enumerate(RUNS_AT_ONCE):
-        share = [c for c in combinations if c.number % len(RUNS_AT_ONCE) == index]
+    for index, (runs_at_once, wrong) in enumerate(STACKS):
+        share = [c for c in combinations if c.number % len(STACKS) == index]
         if not share:
             continue
         with TemporaryDirectory(prefix="walks-") as folder, running(Path(folder), free_port(), DAYS, runs_at_once) as walk:
             with walk.store() as store:
+                for number, data in wrong.items():
+                    for key in list(store.keys(f"landing/{walk.day(number)}/")):
+                        put(store, key, data)
                 learnt = backup(store)
                 walk.pause(False)
                 walk.quiet(walk.day(DAYS))

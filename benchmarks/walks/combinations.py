@@ -77,20 +77,23 @@ def walked(walk: Walk, combination: Combination, learnt: dict[str, bytes], done:
     """
     began, told = time.monotonic(), Told(combination)
     days = [walk.day(number) for number in range(1, DAYS + 1)]
+    broken = days[combination.fails - 1] if combination.fails else None
+    if broken and wanted[broken][0] == "no data":  # a day that has left nothing breaks nowhere
+        broken = days[0]
     with walk.store() as store:
         restore(store, learnt if combination.target == "live" else done)
         before = store.get(layout.champion(LIVE))
     if combination.new:
         forget(walk, days)
     with ExitStack() as mended:
-        if combination.fails:
-            mended.enter_context(walk.damaged(evidence(done, wanted, days[combination.fails - 1], combination.step)))
+        if broken:
+            mended.enter_context(walk.damaged(evidence(done, wanted, broken, combination.step)))
         asked = walk.backfill(days[0], days[-1], max_active_runs=combination.at_once, reprocess_behavior="completed")
         time.sleep(combination.after_s)
         happen(walk, combination, days)
         runs = walk.quiet(*days)
-        if combination.fails:
-            told.said = refused(walk, runs, days[combination.fails - 1])
+        if broken:
+            told.said = refused(walk, runs, broken)
     while failed := [run for run in walk.quiet(*days) if run["state"] == "failed"]:
         told.clears += 1
         assert told.clears <= DAYS + 2, walk.told()
@@ -103,13 +106,12 @@ def walked(walk: Walk, combination: Combination, learnt: dict[str, bytes], done:
 
 def evidence(done: dict[str, bytes], wanted: Chain, day: date, step: Literal["validate", "train"]) -> dict[str, bytes]:
     """What a step of that day reads if it is there, and so fails on if it is damaged: findings, or the candidate's manifest."""
+    found = [key for key in done if key.startswith(layout.validations(day)) and layout.is_findings(key)]
     release = str(wanted[day][1])
-    keys = {
-        "validate": [key for key in done if key.startswith(layout.validations(day)) and layout.is_findings(key)],
-        "train": [key for key in (layout.manifest(release), layout.candidate(release)) if key in done],
-    }
-    assert keys[step], sorted(done)
-    return {key: done[key] for key in keys[step]}
+    manifests = [key for key in (layout.manifest(release), layout.candidate(release)) if key in done]
+    keys = manifests if step == "train" and manifests else found
+    assert keys, f"{day} has left nothing to damage"
+    return {key: done[key] for key in keys}
 
 
 def forget(walk: Walk, days: list[date]) -> None:
