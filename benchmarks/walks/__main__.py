@@ -23,8 +23,8 @@ from benchmarks.walks.stack import backup, put, running
 from widedeep.local import ports
 
 STACKS: tuple[tuple[int, Mapping[int, bytes | None]], ...] = ((16, {}), (3, {2: b"no parquet"}), (1, {3: None}))
-"""The DAG's `max_active_runs` of each stack, its own and what somebody may set, and what is wrong with a day's delivery: unreadable,
-or (None) not there at all."""
+"""The DAG's `max_active_runs` of each stack, its own and what somebody may set, and what is wrong with a day's delivery: it is
+unreadable, or (None) not there at all."""
 
 
 def main() -> None:

@@ -145,17 +145,19 @@ class TurnTrigger(BaseTrigger):
         return {run: states.get(self.settle) for run, states in found.task_states.items()}
 
     async def _nothing_moves(self, library: "Library", runs: tuple[str, ...]) -> bool:
-        """Whether all of `runs` are queued, all others wait as this one does, and no later span is among them."""
+        """Whether all of `runs` are queued, all others wait, and no later span is among those that wait for their turn, too."""
         from airflow.sdk.execution_time.comms import GetDRCount, GetTICount
 
         if (await _asked(GetDRCount(dag_id=self.dag_id, run_ids=list(runs), states=["running"]))).count:
             return False
         running = (await _asked(GetDRCount(dag_id=self.dag_id, states=["running"]))).count
-        waiting = {"dag_id": self.dag_id, "task_ids": list(self.waits), "states": ["deferred"]}
-        if running > (await _asked(GetTICount(**waiting))).count:
+        waiting = {"dag_id": self.dag_id, "states": ["deferred"]}
+        if running > (await _asked(GetTICount(**waiting, task_ids=list(self.waits)))).count:
             return False
         later = await library.ask("later_claimants", date.fromisoformat(self.span))
-        return not later or (await _asked(GetTICount(**waiting, run_ids=list(later)))).count == 0
+        # One that waits for its delivery gives its place to nobody.
+        in_turn = list(self.waits) if self.resume else ["wait_turn"]
+        return not later or (await _asked(GetTICount(**waiting, task_ids=in_turn, run_ids=list(later)))).count == 0
 
 
 class Library:

@@ -29,8 +29,8 @@ class World:
         self.settled, self.claims, self.looks, self.asked = set(), {}, [], []
         self.runs = {}
 
-    def run(self, number, state="running", settle=None, waits=False, span=None):
-        """A run dated on that day. `waits`: deferred, as every run that waits is."""
+    def run(self, number, state="running", settle=None, waits=None, span=None):
+        """A run dated on that day. `waits`: the task that is deferred, as every task that waits is."""
         self.runs[f"run-{number}"] = {"date": day(number), "state": state, "settle": settle, "waits": waits}
         if state != "queued":
             self.claims[f"run-{number}"] = day(span or number)
@@ -65,7 +65,7 @@ class World:
                 return DRCount(count=sum(self.runs[n]["state"] in message.states for n in named))
             case GetTICount():
                 named = message.run_ids or list(self.runs)
-                return TICount(count=sum(self.runs[n]["waits"] for n in named))
+                return TICount(count=sum(self.runs[n]["waits"] in message.task_ids for n in named))
         raise AssertionError(message)
 
 
@@ -144,16 +144,23 @@ def test_a_run_that_claims_another_span_than_its_date_is_not_waited_for_and_one_
 
 def test_only_the_latest_of_those_that_wait_gives_its_place_to_a_queued_run(world):
     world.run(1, "queued")
-    world.run(2, waits=True)
-    world.run(3, waits=True)
+    world.run(2, waits="wait_turn")
+    world.run(3, waits="wait_turn")
     assert still_waits(waiter(2))
     assert "span 2026-01-01 of lane live is queued (run-1) and can't start" in fault(waiter(3))
 
 
+def test_a_later_run_that_waits_for_its_delivery_gives_no_place_so_an_earlier_one_does(world):
+    world.run(1, "queued")
+    world.run(2, waits="wait_turn")
+    world.run(3, waits="ingest")
+    assert "can't start" in fault(waiter(2))
+
+
 def test_while_any_run_works_nobody_gives_way(world):
     world.run(1, "queued")
-    world.run(2, waits=True)
-    world.run(3, waits=True)
+    world.run(2, waits="wait_turn")
+    world.run(3, waits="wait_turn")
     world.run(9, span=1)
     assert still_waits(waiter(3))
 
@@ -174,7 +181,7 @@ def test_a_store_that_does_not_answer_is_waited_for_and_wrong_settings_are_not(w
 
 def test_a_filter_that_airflow_would_take_for_none_is_never_sent(world):
     world.run(1, "queued")
-    world.run(2, waits=True)
+    world.run(2, waits="wait_turn")
     assert fault(waiter(2))
     for message in world.asked:
         given = message.model_dump(exclude_none=True)
