@@ -162,7 +162,7 @@ class Walk:
     def payloads(self, chain: Chain) -> dict[str, dict[str, str]]:
         """By release, the digests of its payload's files."""
         with self.store() as store:
-            manifests = {release: load_manifest(store, release) for _, release in chain.values() if release}
+            manifests = {release: load_manifest(store, release, published=False) for _, release in chain.values() if release}
         return {release: {f.name: f.sha256 for f in made.files} for release, made in manifests.items()}
 
     def lane_of(self, run: Run) -> str:
