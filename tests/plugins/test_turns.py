@@ -9,6 +9,8 @@ import pytest
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import DRCount, GetDRCount, GetTaskStates, GetTICount, TaskStatesResult, TICount
 from airflow.triggers.base import TaskSuccessEvent
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from widedeep_airflow.turns import TurnTrigger
 
 from widedeep import steps
@@ -198,3 +200,84 @@ def test_it_is_stored_and_comes_back_the_same():
 
 def test_a_trigger_that_an_earlier_version_has_stored_still_starts():
     assert TurnTrigger(dag_id="d", run_id="r", span="2026-01-02", lane="live").serialize()
+
+
+class Scheduler:
+    """Starts queued runs in any order while there are slots. A run waits for its turn, then settles its span or fails."""
+
+    def __init__(self, world, days, slots, broken):
+        self.world, self.slots, self.broken, self.queue = world, slots, set(broken), []
+        self.faults = dict.fromkeys(days, 0)
+        self.triggers = {number: waiter(number) for number in days}
+
+    def clear(self, days):
+        for number in days:
+            self.world.run(number, "queued")
+            self.queue.append(number)
+
+    async def ask(self, what, *arguments, **_):
+        if what == "unsettled_told":
+            return "unsettled"
+        return getattr(self.world, what)(None, *arguments)
+
+    def running(self):
+        return [number for number in self.triggers if self.state(number) == "running"]
+
+    def state(self, number):
+        return self.world.runs.get(f"run-{number}", {}).get("state")
+
+    def step(self):
+        """One look of everybody. Whether anything has moved, or may do so at the next look."""
+        moved = False
+        while self.queue and len(self.running()) < self.slots:
+            number = self.queue.pop(0)
+            self.world.run(number)
+            self.faults[number], moved = 0, True
+        for number in self.running():
+            blocked = asyncio.run(self.triggers[number]._blocked(self))
+            self.world.runs[f"run-{number}"]["waits"] = "wait_turn" if blocked else None
+            if blocked is None:
+                self.end(number, "failed" if number in self.broken else "success")
+            elif blocked.fault:
+                self.faults[number] += 1  # it has to last
+                if self.faults[number] > 2:
+                    self.end(number, "failed")
+            else:
+                self.faults[number] = 0
+                continue
+            moved = True
+        return moved
+
+    def end(self, number, state):
+        self.world.runs[f"run-{number}"].update(state=state, settle=state, waits=None)
+        if state == "success":
+            assert all(day(earlier) in self.world.settled for earlier in range(1, number)), "out of order"
+            self.world.settled.add(day(number))
+            del self.world.claims[f"run-{number}"]
+
+    def until_quiet(self):
+        """The days whose runs have failed."""
+        still = 0
+        while self.queue or self.running():
+            still = 0 if self.step() else still + 1
+            assert still < 5, f"stuck: {self.queue} queued, {self.running()} running, {self.world.settled}"
+        return [number for number in self.triggers if self.state(number) == "failed"]
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_no_order_of_starts_failures_and_clears_gets_stuck_and_each_comes_to_the_whole_chain(monkeypatch, data):
+    days = range(1, data.draw(st.integers(2, 6)) + 1)
+    world = World()
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", world, raising=False)
+    scheduler = Scheduler(world, days, data.draw(st.integers(1, 4)), data.draw(st.sets(st.sampled_from(days))))
+    scheduler.clear(data.draw(st.permutations(days)))
+    failed = scheduler.until_quiet()
+    assert not scheduler.broken or failed
+    scheduler.broken = set()
+    for _ in days:
+        scheduler.clear(data.draw(st.permutations(failed)))
+        failed = scheduler.until_quiet()
+        if not failed:
+            break
+    assert world.settled == {day(number) for number in days}
