@@ -106,10 +106,14 @@ class Walk:
     # What a person asks of Airflow
 
     def backfill(self, first: date, last: date, **form: Any) -> int:
-        """Ask for one as the form does, with its defaults. Returns its id."""
-        status, answer = self.ask_for_backfill(first, last, **form)
-        assert status == 200, answer
-        return int(answer["id"])
+        """Ask for one as the form does, with its defaults, once no other is active. Returns its id."""
+
+        def asked() -> Any:
+            status, answer = self.ask_for_backfill(first, last, **form)
+            assert status in {200, CONFLICT}, answer
+            return answer if status == 200 else None
+
+        return int(self.until(asked, "no other backfill is active", 120)["id"])
 
     def ask_for_backfill(self, first: date, last: date, **form: Any) -> tuple[int | None, Any]:
         asked = {"dag_id": RETRAIN, "from_date": midnight(first), "to_date": midnight(last), "dag_run_conf": {}}
