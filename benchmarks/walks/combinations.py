@@ -184,9 +184,7 @@ def clear(walk: Walk, mend: Mend, days: list[date], failed: list[dict[str, Any]]
             for run in walk.runs(*days):
                 walk.clear(run["dag_run_id"])
         case "failed runs again":
-            walk.until(
-                lambda: walk.ask_for_backfill(days[0], days[-1], reprocess_behavior="failed")[0] == 200, "no other is active"
-            )
+            walk.backfill(days[0], days[-1], reprocess_behavior="failed")
 
 
 def right(walk: Walk, combination: Combination, days: list[date], wanted: Chain, before: bytes) -> None:
