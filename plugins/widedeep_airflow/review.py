@@ -6,6 +6,7 @@ Held is a span whose data changed drastically, and one whose candidate the gate 
 The first answer stands: one from a shell counts as well, and the run then says whose it is.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,6 +27,8 @@ from widedeep_airflow.spans import day
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
 
 DAG_ID = "widedeep_review"
 LIVE = "live"
@@ -84,7 +87,7 @@ class AskOperator(HITLOperator):
             steps.require_safe_store(place)
             held = steps.awaited_review(place, span, lane)
             if standing := steps.answered(place, held):
-                raise AirflowSkipException(standing.told())
+                raise skipped(str(standing.told()))
             patience = place.contract.drastic.patience
             until = f"{place.clock() + patience:%Y-%m-%d %H:%M} UTC"
             self.subject = (
@@ -112,7 +115,7 @@ class RecordOperator(BaseOperator):
             here = replace(place, actor=f"{place.actor}, answered by {by}")
             standing = steps.review(here, span, answer["chosen_options"][0].lower(), why, lane)
             if standing.reviewed_by != here.actor:
-                raise AirflowSkipException(f"{standing.told()}. The first answer stands.")
+                raise skipped(f"{standing.told()}. The first answer stands.")
             return str(standing.told())
 
 
@@ -122,7 +125,13 @@ def too_late_is_skipped() -> Iterator[None]:
     try:
         yield
     except (SupersededError, WithheldError) as error:
-        raise AirflowSkipException(str(error)) from error
+        raise skipped(str(error)) from error
+
+
+def skipped(why: str) -> AirflowSkipException:
+    """A skip that tells why in the log, too: Airflow's page folds what the exception says, and would look empty."""
+    log.warning("%s", why)
+    return AirflowSkipException(why)
 
 
 def asked_about(context: "Context") -> tuple[date, str]:

@@ -105,10 +105,11 @@ def test_nobody_is_asked_any_more_once_a_later_span_has_settled(context, library
 
 
 @pytest.mark.parametrize("error", [SUPERSEDED, FROZEN], ids=["superseded", "frozen"])
-def test_an_answer_that_can_not_be_followed_is_told_so_and_is_no_failure(context, library, error):
+def test_an_answer_that_can_not_be_followed_is_told_so_and_is_no_failure(context, library, caplog, error):
     library("review", failing(error))
     with pytest.raises(AirflowSkipException, match=str(error)):
         RecordOperator(task_id="record").execute(context({"ask": BY_ANN}))
+    assert caplog.messages == [str(error)]
 
 
 def test_if_another_champion_stands_meanwhile_the_record_fails_and_says_what_to_clear(context, library):
@@ -130,7 +131,8 @@ def test_an_answer_is_kept_with_who_gave_it_and_why(context, library):
     assert "answered by ann" in told
 
 
-def test_whose_answer_came_second_is_told_who_was_first(context, library):
+def test_whose_answer_came_second_is_told_who_was_first(context, library, caplog):
     library("review", lambda *_: ruling("reject", "shell:bob"))
     with pytest.raises(AirflowSkipException, match=r"rejected by shell:bob .*The first answer stands"):
         RecordOperator(task_id="record").execute(context({"ask": BY_ANN}))
+    assert "The first answer stands" in caplog.text
