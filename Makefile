@@ -51,7 +51,7 @@ demo: $(READY) $(SAMPLE) ## Three spans through the same steps, without Airflow
 test: $(READY) $(SAMPLE) ## Run the tests (real object store and database, no network)
 	$(BIN)/pytest tests --ignore=tests/live --numprocesses $(or $(JOBS),$(shell nproc)) --dist loadfile
 
-test-live: $(READY) $(SAMPLE) ## Start the whole stack on free ports, let it run three spans, stop it
+test-live: $(READY) $(SAMPLE) ## Start the whole stack on free ports, let it run three spans, approve a held one in Chromium, stop it
 	$(BIN)/pytest tests/live
 
 check: $(READY) ## Format, lint, types, layers: what to run before a commit

@@ -65,9 +65,9 @@ def refuse_failed(place: Place, api: AirflowApi) -> None:
             raise AssertionError(f"{dag} {task['dag_run_id']} {task['task_id']} failed:\n{tail(max(folder.glob('*.log')))}")
 
 
-def await_state(api: AirflowApi, path: str, wanted: str) -> None:
-    deadline = time.monotonic() + 120
+def await_state(api: AirflowApi, path: str, wanted: str, patience_s: int = 120) -> None:
+    deadline = time.monotonic() + patience_s
     while (state := api.get(path)["state"]) != wanted:
         assert state not in {"success", "failed"}, f"{path} is {state}, wanted {wanted}"
-        assert time.monotonic() < deadline, f"{path} is {state} after 120 s, wanted {wanted}"
+        assert time.monotonic() < deadline, f"{path} is {state} after {patience_s} s, wanted {wanted}"
         time.sleep(0.5)

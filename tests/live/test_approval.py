@@ -25,6 +25,7 @@ from widedeep.local.up import up
 CHROMIUM = shutil.which("chromium")
 UNDECIDED = {"margin": 0.005, "confidence": 0.9999, "undecided": "hold"}
 SOON_MS = 60_000  # a page of Airflow's on two busy cores
+RUN_S = 300  # a daily run took 77 s there
 
 pytestmark = [
     pytest.mark.timeout(900),
@@ -129,7 +130,7 @@ def settle_as_held(place: Place, stack: Stack, *spans: str) -> None:
         told_in_stack(place, "sample", "deliver", "--from", span, "--to", span)
         api.trigger(RETRAIN, f"by-hand-{span}", {"span": span})
     for span in spans:
-        await_state(api, f"dags/{RETRAIN}/dagRuns/by-hand-{span}", "success")
+        await_state(api, f"dags/{RETRAIN}/dagRuns/by-hand-{span}", "success", RUN_S)
     results = {outcome["span"]: outcome["result"] for outcome in in_stack(place, "spans", "--json")}
     assert {span: results[span] for span in spans} == dict.fromkeys(spans, "held")
 
