@@ -1,6 +1,7 @@
 """Generated walks: what is asked for, what breaks, what happens meanwhile, how it is mended; then whether the chain is right."""
 
 import random
+import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -165,9 +166,9 @@ def refused(walk: Walk, runs: list[dict[str, Any]], broken: date) -> tuple[str, 
 def why_it_waits_no_more(walk: Walk, run: dict[str, Any], broken: date) -> str:
     """The sentence of a run that waited for the broken day."""
     log = walk.log(run, "wait_turn")
-    found = next((line for line in log.splitlines() if f"span {broken} of lane" in line and "clear" in line), None)
+    found = re.search(rf"span {broken} of lane \S+ is unsettled: .*? clear them, too\.", log)
     assert found, f"{run['dag_run_id']} names no span to clear:\n{log}"
-    return found.strip()
+    return found[0]
 
 
 def clear(walk: Walk, mend: Mend, days: list[date], failed: list[dict[str, Any]]) -> None:
