@@ -163,7 +163,8 @@ def test_descendants_name_who_learnt_a_day_and_how_to_replay_a_corrected_one(typ
     assert (ended, "v2 is stored, and the next candidate does not learn it" in told) == (0, True)
     ended, told, _ = typed("descendants", "--span", FIRST)
     assert (ended, release["release_id"] in told) == (0, True)
-    assert f"`widedeep run --span {FIRST} --lane replay-{FIRST}`" in told
+    assert f"{release['release_id']} of {release['span']}. Nothing trained changes." in told
+    assert f'the DAG widedeep_replay with {{"from": "{FIRST}"}}, or `widedeep replay --from {FIRST}`' in told
     assert typed("descendants", "--span", FIRST, "--version", "2")[1] == f"{FIRST}: no release learnt it.\n"
 
 

@@ -164,8 +164,9 @@ def test_a_learnt_day_that_is_delivered_again_becomes_version_2_and_the_next_run
     assert [s.version for s in versions(quick.place.store, quick.day(3))] == [1, 2]
     assert (3, 2) not in {((p.span - quick.day(0)).days, p.version) for p in _lineage(quick, progress.release).learnt}
     assert _lineage(quick, progress.release).parent == first
-    replay = f"`widedeep run --span {quick.day(3)} --lane replay-{quick.day(3)}`"
-    assert any("600 rows that were learnt are other ones now" in said and replay in said for said in warned(caplog))
+    (said,) = (said for said in warned(caplog) if "600 rows that were learnt are other ones now" in said)
+    assert f"learnt an older version of {quick.day(3)} than v2: {first} of {quick.day(3)}. Nothing trained changes" in said
+    assert f'the DAG widedeep_replay with {{"from": "{quick.day(3)}"}}, or `widedeep replay --from {quick.day(3)}`' in said
     page = quick.place.store.get(layout.data_report(progress.validation)).data.decode()
     assert f"Span {quick.day(3)} was delivered again: its newest version is v2. 1 release(s)" in page
     caplog.clear()

@@ -5,7 +5,8 @@
   where signatures are required (SignatureError).
 - A promotion leads only to what the gate compared with the present champion, and never to an earlier span; an adoption only to
   what was compared, too; a rollback only to a release that was champion of the lane.
-- What the gate held is promoted only by a person's approval, and only while its span is the lane's latest.
+- What the gate held is promoted only by a person's approval, and only while its span is the lane's latest. So is a lane whose
+  champion the gate held beside live's adopted only by `adopt_held`.
 """
 
 from collections.abc import Collection, Iterator
@@ -148,8 +149,8 @@ def withdrawing(store: ObjectStore, lane: str, release_id: str) -> tuple[Champio
     manifest = load_manifest(store, release_id, published=True, expected_sha256=was.manifest_sha256)
     spans = {move.release_id: move.span for move in past}
     gone = {release for release, span in spans.items() if span > was.span} | set(past[0].withdrawn)
-    line = set(_line(store, manifest, min((spans.get(release, date.min) for release in gone), default=date.max)))
-    return was, manifest, tuple(sorted(gone - line))
+    own = set(line(store, manifest, min((spans.get(release, date.min) for release in gone), default=date.max)))
+    return was, manifest, tuple(sorted(gone - own))
 
 
 def adopt(store: ObjectStore, lane: str, verdict: Verdict, because: Because) -> ChampionPointer:
@@ -164,11 +165,24 @@ def adopt(store: ObjectStore, lane: str, verdict: Verdict, because: Because) -> 
         WithheldError: `live` is frozen, or the release or one of its ancestors was withdrawn in it. The pointer stays.
         StaleError: the live champion changed since the comparison. The pointer stays.
     """
-    if lane == LIVE:
-        raise UsageError(f"lane {LIVE}: can't be promoted over itself; wanted another lane. `widedeep lanes` lists them.")
+    return _adopt(store, lane, verdict, "promote", because)
+
+
+def adopt_held(store: ObjectStore, lane: str, verdict: Verdict, because: Because) -> ChampionPointer:
+    """`adopt` a lane whose champion the gate held beside live's, and a person approves. Done again, it finds the pointer there.
+
+    Raises:
+        UsageError: the verdict is not 'hold', or is about another release; or the lane is `live`. The pointer stays.
+        All that `adopt` raises beside.
+    """
+    return _adopt(store, lane, verdict, "hold", because)
+
+
+def _adopt(store: ObjectStore, lane: str, verdict: Verdict, decision: Decision, because: Because) -> ChampionPointer:
+    check_not_live(lane)
     theirs, blob = _wanted(store, lane)
     check_move(store, theirs, blob.data, because.trust)
-    manifest = _judged(store, theirs.release_id, theirs.manifest_sha256, verdict, "promote")
+    manifest = _judged(store, theirs.release_id, theirs.manifest_sha256, verdict, decision)
     found = _wanted(store, LIVE)
     if found[0].release_id == theirs.release_id:
         return found[0]
@@ -178,15 +192,28 @@ def adopt(store: ObjectStore, lane: str, verdict: Verdict, because: Because) -> 
             f"lane {lane}: its head {until} lies after live's, {live_head}: live would never settle what lies between. "
             "Run the spans of live up to there first."
         )
-    line = set(_line(store, manifest))
-    _check_not_withheld(store, LIVE, manifest, line)
+    own = frozenset(line(store, manifest))
+    _check_not_withheld(store, LIVE, manifest, own)
     _check_compared(store, LIVE, theirs.span, verdict)
-    gone = {move.release_id for move in moves(store, LIVE)} | {*found[0].withdrawn, *theirs.withdrawn}
     changed = {
-        "withdrawn": tuple(sorted(gone - line)),
+        "withdrawn": withdrawn_by_adoption(store, found[0], theirs, own),
         "adopted": (*found[0].adopted, Adoption(lane=lane, until=until)),
     }
     return _move(store, because, found, _next(found, "adopt", because, manifest, **changed))
+
+
+def check_not_live(lane: str) -> None:
+    """Raise UsageError if the lane is the one that others are promoted over."""
+    if lane == LIVE:
+        raise UsageError(f"lane {LIVE}: can't be promoted over itself; wanted another one, such as `widedeep replay` rebuilds.")
+
+
+def withdrawn_by_adoption(
+    store: ObjectStore, live: ChampionPointer, theirs: ChampionPointer, line: Collection[str]
+) -> tuple[str, ...]:
+    """All that would stand withdrawn, sorted, were `live` to adopt a lane whose champion has this line."""
+    gone = {move.release_id for move in moves(store, LIVE)} | {*live.withdrawn, *theirs.withdrawn}
+    return tuple(sorted(gone.difference(line)))
 
 
 def freeze(store: ObjectStore, lane: str, because: Because) -> ChampionPointer:
@@ -256,7 +283,7 @@ def _inherited_champion(store: ObjectStore, lane: str, span: date) -> tuple[str 
     return (before, load_manifest(store, before, published=True).content_digest()) if before else (None, None)
 
 
-def _line(store: ObjectStore, manifest: Manifest, since: date = date.min) -> Iterator[str]:
+def line(store: ObjectStore, manifest: Manifest, since: date = date.min) -> Iterator[str]:
     """A release and its ancestors, as far back as a span, or as what was pruned: its parent is still named."""
     yield manifest.release_id
     while manifest.lineage.parent and manifest.lineage.span > since:

@@ -12,6 +12,8 @@ from widedeep.steps.bootstrap import bootstrap
 from widedeep.steps.chain import STEPS, dry_run, gate, ingest, publish, run_span, settle, train, validate
 from widedeep.steps.erasing import erase, plan_erasure
 from widedeep.steps.examination import examine_store, require_safe_store
+from widedeep.steps.lane_plan import LanePlan, plan_lane_promotion
+from widedeep.steps.promoting import adopted, compare_lane, lane_question, promote_lane
 from widedeep.steps.pruning import plan_prune, prune
 from widedeep.steps.reviewing import answered, awaited_review, late_review, question, review, waits_for_review
 from widedeep.steps.rollback import RollbackPlan, former_champions, plan_rollback, rehearse_rollback, roll_back
@@ -21,14 +23,17 @@ from widedeep.steps.workplace import Workplace, open_workplace
 
 __all__ = [
     "STEPS",
+    "LanePlan",
     "RollbackPlan",
     "Workplace",
+    "adopted",
     "answered",
     "awaited_review",
     "bootstrap",
     "claimants",
     "claimants_elsewhere",
     "comes_in_turn",
+    "compare_lane",
     "deliver_sample",
     "dry_run",
     "erase",
@@ -36,12 +41,15 @@ __all__ = [
     "former_champions",
     "gate",
     "ingest",
+    "lane_question",
     "late_review",
     "later_claimants",
     "open_workplace",
     "plan_erasure",
+    "plan_lane_promotion",
     "plan_prune",
     "plan_rollback",
+    "promote_lane",
     "prune",
     "publish",
     "question",

@@ -31,12 +31,7 @@ def compare(place: Workplace, candidate: str, champion: str) -> Report:
 
 def newest_unlearnt(store: ObjectStore, contract: Contract, *manifests: Manifest) -> Part:
     """The held-out rows of the newest span of the live lane that none of these releases, nor an ancestor of one, has learnt."""
-    for manifest in manifests:
-        if manifest.lineage.split_digest != contract.split_digest:
-            raise ContractError(
-                f"{manifest.release_id}: was trained by another split than contract {contract.name} has now, so it may have "
-                "learnt what is held out. Compare releases of one chain, by its contract."
-            )
+    check_one_split(contract, *manifests)
     learnt: Seen = frozenset().union(*(seen_by(store, manifest) for manifest in manifests))
     unseen = unlearnt(lanes.history(store, LIVE, date.max), learnt, "holdout")
     if not unseen:
@@ -47,6 +42,16 @@ def newest_unlearnt(store: ObjectStore, contract: Contract, *manifests: Manifest
         )
     newest = max(unseen, key=lambda snapshot: snapshot.span)
     return Part(span=newest.span, version=newest.version, digest=newest.digest, part="holdout")
+
+
+def check_one_split(contract: Contract, *manifests: Manifest) -> None:
+    """Raise ContractError if one of these releases may have learnt what the contract holds out now."""
+    for manifest in manifests:
+        if manifest.lineage.split_digest != contract.split_digest:
+            raise ContractError(
+                f"{manifest.release_id}: was trained by another split than contract {contract.name} has now, so it may have "
+                "learnt what is held out. Compare releases of one chain, by its contract."
+            )
 
 
 def _rehearsed(store: ObjectStore, manifest: Manifest) -> DryRunReport | None:

@@ -17,6 +17,9 @@ from widedeep.publishing.transfer import ahead
 READERS = 16
 """Manifests that are read at once: each is a small object."""
 
+NAMED = 40
+"""Descendants that a message names: those of six weeks. A day that is older is told of by how many there are beside."""
+
 
 class Heir(Value):
     """A published release that was trained from another, or from an heir of it. `lanes` settled its span with it."""
@@ -110,13 +113,23 @@ def _descendant(
 
 
 def how_to_replay(span: date, newest: int, found: tuple[Descendant, ...]) -> str | None:
-    """What to run so that a lane learns the newest version of the span and all days after it; None: nobody learnt an older."""
+    """Who learnt an older version of the span, and what to run so that a lane learns the newest one and all days after it.
+
+    None: nobody learnt an older one.
+    """
     older = [d for d in found if newest not in d.versions]
     if not older:
         return None
-    last = max(d.span for d in older)
+    named, more = ", ".join(f"{d.release_id} of {d.span}" for d in older[:NAMED]), len(older) - NAMED
+    others = f" and {more} more (`widedeep descendants --span {span}` lists all)" if more > 0 else ""
     return (
-        f"{len(older)} release(s) of {older[0].span} to {last} learnt an older version of {span} than v{newest}; nothing "
-        f"trained changes. To learn v{newest} beside {LIVE}: `widedeep run --span {span} --lane replay-{span}`, and so each day "
-        f"until {last}."
+        f"{len(older)} release(s) learnt an older version of {span} than v{newest}: {named}{others}. Nothing trained changes. To "
+        f"rebuild the days from {span} on with v{newest} in a lane of their own: {replay_told(span)}. `widedeep promote-lane` or "
+        f"the DAG widedeep_promote_lane then compares that lane with {LIVE}."
     )
+
+
+def replay_told(first: date, lane: str | None = None) -> str:
+    """The DAG with its Params, and the line in a shell, that rebuild the days from one on."""
+    params, option = (f', "lane": "{lane}"', f" --lane {lane}") if lane else ("", "")
+    return f'the DAG widedeep_replay with {{"from": "{first}"{params}}}, or `widedeep replay --from {first}{option}`'

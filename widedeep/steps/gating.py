@@ -28,7 +28,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Case:
-    """What is judged: a candidate and its rehearsal, beside the champion and an earlier one, on rows that none has learnt."""
+    """What is judged: a candidate and its rehearsal, beside the champion and an earlier one, on rows that none has learnt.
+
+    `left_out`: what one of them has learnt of these days in other versions; no row of it is judged on.
+    """
 
     candidate: Candidate
     manifest: Manifest
@@ -36,6 +39,7 @@ class Case:
     champion: Manifest | None
     anchor: Manifest | None
     holdout: tuple[Part, ...]
+    left_out: tuple[Part, ...] = ()
 
     def digest(self, contract: Contract) -> str:
         """What the decision depends on: where it is the same, so is the decision."""
@@ -47,6 +51,7 @@ class Case:
             contract.gate.model_dump(mode="json"),
             contract.serving.precision,
             contract.weight,
+            *([[part.model_dump(mode="json") for part in self.left_out]] if self.left_out else []),
         ]
         return sha256(canonical_json(judged))
 
@@ -58,19 +63,28 @@ def gate(place: Workplace, progress: Progress) -> Progress:
 
 def gate_after(place: Workplace, progress: Progress, outcomes: tuple[Outcome, ...], rule: Pending) -> Progress:
     """The decision is stored under the digests of what it judged, and reused by replays (sixth law)."""
-    signer, trust = load_signer(place.settings), load_trust(place.settings)
-    case = _case(place, progress, outcomes, rule)
+    key, verdict = decided(place, _case(place, progress, outcomes, rule))
+    return progress.model_copy(update={"verdict": key, "decision": verdict.decision})
+
+
+def decided(place: Workplace, case: Case) -> tuple[str, Verdict]:
+    """The verdict on a case, and its key; the one that stands there, or a new one, with its report.
+
+    Raises:
+        SignatureError: one stands there that no accepted key signed although that is required.
+    """
+    signer, trust, span = load_signer(place.settings), load_trust(place.settings), case.candidate.span
     release_id, name = case.candidate.release_id, releases.signed_name(f"verdict-{case.digest(place.contract)[:16]}", signer)
     if releases.load_evidence(place.store, release_id, name, Verdict, trust) is None:
         verdict, report = _judge(place, case)
         page = save_report(place, report.model_copy(update={"verdict": verdict}), name)
         releases.save_evidence(place.store, release_id, name, verdict, signer)
-        log.info("%s: report %s/%s", progress.span, place.store.url, page)
+        log.info("%s: report %s/%s", span, place.store.url, page)
     # Read back, since the first verdict stands if two runs judge at once.
     key = layout.evidence(release_id, name)
     verdict = stored_evidence(place, key, Verdict)
-    log.info("%s: %s: %s", progress.span, verdict.decision, "; ".join(verdict.reasons))
-    return progress.model_copy(update={"verdict": key, "decision": verdict.decision})
+    log.info("%s: %s: %s", span, verdict.decision, "; ".join(verdict.reasons))
+    return key, verdict
 
 
 def _case(place: Workplace, progress: Progress, outcomes: tuple[Outcome, ...], rule: Pending) -> Case:
@@ -126,7 +140,7 @@ def _judge(place: Workplace, case: Case) -> tuple[Verdict, Report]:
 
     limits, unscored = place.contract.gate, Comparison.unscored(case.champion)
     bare = bare_report(place, case.manifest, case.champion, case.holdout, case.rehearsal)
-    rows, w = held_out_rows(place, case.holdout)
+    rows, w = held_out_rows(place, case.holdout, case.left_out)
     if case.rehearsal.failures or rows.num_rows == 0:
         return decide(case.candidate, None, case.rehearsal, unscored, case.holdout, limits), bare
     asked = holdout_of(place, case.manifest, rows, w)
@@ -153,17 +167,24 @@ def _anchor(place: Workplace, case: Case, rows: "pa.Table") -> "Scored | None":
     return Scored(anchor.release_id, anchor.content_digest(), scores_of(place, anchor, rows)) if anchor else None
 
 
-def held_out_rows(place: Workplace, holdout: tuple[Part, ...]) -> "tuple[pa.Table, NDArray[np.float64]]":
-    """All rows of these parts that count, and as how many each does."""
+def held_out_rows(
+    place: Workplace, holdout: tuple[Part, ...], left_out: tuple[Part, ...] = ()
+) -> "tuple[pa.Table, NDArray[np.float64]]":
+    """All rows of these parts that count, but for those of the parts that are left out, and as how many each counts."""
     import numpy as np
     import pyarrow as pa
 
     from widedeep.data.rows import chunks
+    from widedeep.data.tables import without
 
     if not holdout:
         return pa.table({}), np.empty(0)
     tables = [table for part in holdout for table in chunks(part_rows(place, part))]
-    return _counted(pa.concat_tables(tables, promote_options="permissive"), place.contract)
+    rows = pa.concat_tables(tables, promote_options="permissive")
+    for part in left_out:
+        for learnt in chunks(part_rows(place, part)):
+            rows = without(rows, learnt)
+    return _counted(rows, place.contract)
 
 
 def _counted(rows: "pa.Table", contract: Contract) -> "tuple[pa.Table, NDArray[np.float64]]":

@@ -29,15 +29,23 @@ def dry_run(place: Workplace, progress: Progress) -> Progress:
             candidate.
         PermanentError: so did a setting or the credentials; or a report stands there without the signature that is required.
     """
-    signer, trust = load_signer(place.settings), load_trust(place.settings)
     candidate = wanted(progress.candidate, "candidate", "train")
     champion = parent_manifest(place, progress, lanes.history(place.store, progress.lane, progress.span))
+    return progress.model_copy(update={"dry_run": rehearsal(place, candidate, champion)})
+
+
+def rehearsal(place: Workplace, candidate: Candidate, champion: Manifest | None) -> str:
+    """The key of what a dry run beside this champion has shown; one that stands there already is found, not made again.
+
+    Raises: as `dry_run`.
+    """
+    signer, trust = load_signer(place.settings), load_trust(place.settings)
     name = releases.signed_name(f"dry-run-{candidate.manifest_sha256[:16]}-{_conditions(place, champion)[:16]}", signer)
     report = releases.load_evidence(place.store, candidate.release_id, name, DryRunReport, trust)
     report = report or rehearsed(place, candidate, champion)
     key = releases.save_evidence(place.store, candidate.release_id, name, report, signer)
-    log.info("%s: dry run of %s: %s", progress.span, candidate.release_id, "; ".join(report.failures) or passed(report))
-    return progress.model_copy(update={"dry_run": key})
+    log.info("%s: dry run of %s: %s", candidate.span, candidate.release_id, "; ".join(report.failures) or passed(report))
+    return key
 
 
 def passed(report: DryRunReport) -> str:

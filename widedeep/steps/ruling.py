@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from widedeep.artifacts import Outcome, Release, Reply, Ruling, Verdict
 from widedeep.errors import StaleError, WithheldError
 from widedeep.publishing import lanes, layout, moves
+from widedeep.publishing.moves import Because
 from widedeep.publishing.store import ObjectStore
 from widedeep.steps.verdict_told import verdict_told
 from widedeep.steps.workplace import Workplace, stored, wanted
@@ -47,16 +48,7 @@ def rule(place: Workplace, held: Outcome, answer: Reply, reason: str) -> Ruling:
         WithheldError, StaleError: as for a promotion; nothing is kept, unless that happened at this moment.
     """
     verdict, release = _judged(place, held)
-    because = place.because(reason)
-    made = Ruling(
-        span=held.span,
-        release_id=release.release_id,
-        verdict_sha256=verdict.content_digest(),
-        answer=answer,
-        reason=because.reason,
-        reviewed_at=because.now,
-        reviewed_by=because.by,
-    )
+    made = _made(release, verdict, answer, place.because(reason))
     standing = ruling_on(place.store, verdict, release)
     if standing is None:
         if answer == "accept":
@@ -65,6 +57,13 @@ def rule(place: Workplace, held: Outcome, answer: Reply, reason: str) -> Ruling:
         standing = ruling_on(place.store, verdict, release) or made
     _follow(place, held, standing)
     return standing
+
+
+def approved(store: ObjectStore, release: Release, verdict: Verdict, because: Because) -> Ruling:
+    """The answer to a verdict by which the gate held a lane's champion beside live's: the first one, else that it is accepted."""
+    made = _made(release, verdict, "accept", because)
+    store.create(layout.ruling(release.span, made.verdict_sha256), made.to_bytes())
+    return ruling_on(store, verdict, release) or made
 
 
 def asked(place: Workplace, held: Outcome, address: Callable[[str], str]) -> str:
@@ -102,6 +101,18 @@ def _judged(place: Workplace, held: Outcome) -> tuple[Verdict, Release]:
         decision=verdict.decision,
     )
     return verdict, release
+
+
+def _made(release: Release, verdict: Verdict, answer: Reply, because: Because) -> Ruling:
+    return Ruling(
+        span=release.span,
+        release_id=release.release_id,
+        verdict_sha256=verdict.content_digest(),
+        answer=answer,
+        reason=because.reason,
+        reviewed_at=because.now,
+        reviewed_by=because.by,
+    )
 
 
 def ruling_on(store: ObjectStore, verdict: Verdict, release: Release) -> Ruling | None:
