@@ -95,7 +95,9 @@ class Reference:
         own = self.lanes[lane]
         adopted = next(until for _, other, until in reversed(own.moves) if other == release)
         later = {other for _, other, _ in own.moves if self.span[other] > self.span[release]}
-        own.withdrawn = (own.withdrawn | later) - self.line(release)
+        last = max(number for number, (_, other, _) in enumerate(own.moves) if other == release)
+        since = {other for _, other, _ in own.moves[last:]}
+        own.withdrawn = (own.withdrawn | later | since) - self.line(release)
         own.moves.append(("rollback", release, adopted))
 
     def adopt(self) -> None:

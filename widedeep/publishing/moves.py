@@ -132,7 +132,7 @@ def rollback(store: ObjectStore, lane: str, release_id: str, sequence: int, beca
 def withdrawing(store: ObjectStore, lane: str, release_id: str) -> tuple[ChampionPointer, Manifest, tuple[str, ...]]:
     """Where a rollback would lead: that release's latest move, its manifest, and all that would stand withdrawn then, sorted.
 
-    Withdrawn are the champions of later spans, and what was withdrawn before, less the release itself and its ancestors.
+    Withdrawn are the champions of later spans or moves, and what was withdrawn before, less the release itself and its ancestors.
 
     Raises:
         UsageError: the release was never champion of the lane, or is so now.
@@ -148,7 +148,8 @@ def withdrawing(store: ObjectStore, lane: str, release_id: str) -> tuple[Champio
         )
     manifest = load_manifest(store, release_id, published=True, expected_sha256=was.manifest_sha256)
     spans = {move.release_id: move.span for move in past}
-    gone = {release for release, span in spans.items() if span > was.span} | set(past[0].withdrawn)
+    since = {move.release_id for move in past if move.sequence > was.sequence}  # such as a lane's of the same span
+    gone = {release for release, span in spans.items() if span > was.span} | since | set(past[0].withdrawn)
     own = set(line(store, manifest, min((spans.get(release, date.min) for release in gone), default=date.max)))
     return was, manifest, tuple(sorted(gone - own))
 
