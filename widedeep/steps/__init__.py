@@ -15,6 +15,7 @@ from widedeep.steps.examination import examine_store, require_safe_store
 from widedeep.steps.lane_plan import LanePlan, plan_lane_promotion
 from widedeep.steps.promoting import adopted, compare_lane, lane_question, promote_lane
 from widedeep.steps.pruning import plan_prune, prune
+from widedeep.steps.replaying import ReplayPlan, new_lane, plan_replay, replay, replayed
 from widedeep.steps.reviewing import answered, awaited_review, late_review, question, review, waits_for_review
 from widedeep.steps.rollback import RollbackPlan, former_champions, plan_rollback, rehearse_rollback, roll_back
 from widedeep.steps.sample import deliver_sample
@@ -24,6 +25,7 @@ from widedeep.steps.workplace import Workplace, open_workplace
 __all__ = [
     "STEPS",
     "LanePlan",
+    "ReplayPlan",
     "RollbackPlan",
     "Workplace",
     "adopted",
@@ -44,10 +46,12 @@ __all__ = [
     "lane_question",
     "late_review",
     "later_claimants",
+    "new_lane",
     "open_workplace",
     "plan_erasure",
     "plan_lane_promotion",
     "plan_prune",
+    "plan_replay",
     "plan_rollback",
     "promote_lane",
     "prune",
@@ -55,6 +59,8 @@ __all__ = [
     "question",
     "readiness",
     "rehearse_rollback",
+    "replay",
+    "replayed",
     "require_safe_store",
     "review",
     "roll_back",

@@ -2,7 +2,7 @@
 with a later day.
 
 - Done again it changes nothing: rows that a span has already are not added twice.
-- Beside `live`, a run learns the newest version of its span, also if that was not delivered as a whole.
+- Beside `live`, a run learns the newest version of its span, also if that was not delivered as a whole, or its files are gone.
 """
 
 import logging
@@ -14,7 +14,7 @@ from widedeep.artifacts import LIVE, Progress, Snapshot
 from widedeep.errors import OrderError, UnknownOutcomeError, UsageError
 from widedeep.publishing import lanes
 from widedeep.publishing.findings import stored_findings
-from widedeep.publishing.snapshots import versions
+from widedeep.publishing.snapshots import rows_stand, versions
 from widedeep.steps import arrival, delivery
 from widedeep.steps.redelivery import days_before, is_other, remember, was_taken_in
 from widedeep.steps.requeueing import requeue
@@ -36,9 +36,14 @@ def ingest(place: Workplace, progress: Progress, not_before: datetime | None = N
     if progress.lane == LIVE:
         _after_another_delivery(place, progress)
         remember(place, progress.span, seen, done.snapshot)
-    if done.snapshot and done.lane != LIVE:
-        return done.model_copy(update={"snapshot": _newest(place, done.span)})
+    if done.lane != LIVE and (done.snapshot or (done.no_data and _has_rows(place, done.span))):
+        return done.model_copy(update={"snapshot": _newest(place, done.span), "no_data": None})
     return done
+
+
+def _has_rows(place: Workplace, span: date) -> bool:
+    """Whether a version of the span can be read, although its files are gone from where they were delivered."""
+    return any(rows_stand(place.store, snapshot) for snapshot in versions(place.store, span))
 
 
 def _newest(place: Workplace, span: date) -> Snapshot:
