@@ -1,4 +1,6 @@
-"""Commands by which a person decides: back to a former champion, nothing new for now, or what becomes of a day that is held."""
+"""Commands by which a person decides: back to a former champion, over to another lane, nothing new for now, or what becomes of a
+day that is held.
+"""
 
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -34,6 +36,31 @@ def rollback(
             typer.confirm("Roll back?", abort=True, err=True)
         rehearse_rollback(place, plan)
         pointer = roll_back(place, plan, reason)
+    out.print(f"[bold]{pointer.release_id}[/] is champion of lane {pointer.lane} by move {pointer.sequence}")
+
+
+@app.command(rich_help_panel="Decide")
+def promote_lane(
+    lane: Annotated[str, typer.Argument(help="Such as `widedeep replay` rebuilds.")],
+    reason: Reason,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+) -> None:
+    """Make another lane's champion live's, after a dry run and a comparison on rows that neither has learnt."""
+    from widedeep.steps import adopted, compare_lane, lane_question, plan_lane_promotion
+    from widedeep.steps import promote_lane as move
+
+    with workplace() as place:
+        if pointer := adopted(place, lane):
+            out.print(f"[bold]{pointer.release_id}[/] of lane {lane} is champion of lane {pointer.lane} already")
+            return
+        plan = plan_lane_promotion(place, lane)
+        verdict = compare_lane(place, plan)
+        out.print(lane_question(place, plan, verdict), markup=False, highlight=False, soft_wrap=True)
+        if not (yes or err.is_terminal):
+            raise UsageError("promote-lane: nobody can be asked here; look at the comparison above, and give --yes.")
+        if not yes:
+            typer.confirm("Promote the lane?", abort=True, err=True)
+        pointer = move(place, plan, verdict, reason)
     out.print(f"[bold]{pointer.release_id}[/] is champion of lane {pointer.lane} by move {pointer.sequence}")
 
 

@@ -1,6 +1,6 @@
 """Commands that do the steps."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -25,6 +25,26 @@ def run(
         f"{progress.span} in lane {progress.lane}: [bold]{progress.result}[/]"
         + (f", {progress.release}" if progress.release else "")
     )
+
+
+@app.command(rich_help_panel="Run")
+def replay(
+    first: First,
+    lane: Annotated[str | None, typer.Option(help="Default: a new one. One that has begun goes on where it was.")] = None,
+    on_hold: Annotated[
+        Literal["drop", "pass"], typer.Option(help="What the gate holds is pending (drop), or leads the lane (pass).")
+    ] = "drop",
+) -> None:
+    """Rebuild the days from one up to live's head in a lane of their own; live stays as it is."""
+    from widedeep.steps import plan_replay, replayed
+    from widedeep.steps import replay as rebuild
+
+    with workplace() as place:
+        plan = plan_replay(place, first.date(), lane)
+        out.print(plan.told(), highlight=False, soft_wrap=True)
+        with watched(place, plan.lane) as (told, on_step):
+            rebuild(told, plan, on_hold, lambda day, step: on_step(f"{day} ({plan.place_of(day)}): {step}"))
+        out.print(replayed(place, plan), markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command(rich_help_panel="Run")

@@ -33,6 +33,10 @@ class ReplayPlan(Value):
     def days(self) -> tuple[date, ...]:
         return tuple(self.first + timedelta(days=n) for n in range((self.last - self.first).days + 1))
 
+    def place_of(self, day: date) -> str:
+        """The how-manieth of them it is, such as "2 of 5"."""
+        return f"{(day - self.first).days + 1} of {len(self.days)}"
+
     def told(self) -> str:
         there = f"; {len(self.settled)} of them are settled there already, and stay" if self.settled else ""
         return f"lane {self.lane}: {len(self.days)} day(s), {self.first} to {self.last}{there}"
