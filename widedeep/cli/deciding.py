@@ -60,7 +60,7 @@ def promote_lane(
             raise UsageError("promote-lane: nobody can be asked here; look at the comparison above, and give --yes.")
         if not yes:
             typer.confirm("Promote the lane?", abort=True, err=True)
-        pointer = move(place, plan, verdict, reason)
+        pointer = move(place, lane, verdict, reason)
     out.print(f"[bold]{pointer.release_id}[/] is champion of lane {pointer.lane} by move {pointer.sequence}")
 
 

@@ -1,6 +1,6 @@
 """Commands that do the steps."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -31,9 +31,7 @@ def run(
 def replay(
     first: First,
     lane: Annotated[str | None, typer.Option(help="Default: a new one. One that has begun goes on where it was.")] = None,
-    on_hold: Annotated[
-        Literal["drop", "pass"], typer.Option(help="What the gate holds is pending (drop), or leads the lane (pass).")
-    ] = "drop",
+    on_hold: Annotated[OnHold, typer.Option(help="What the gate holds stays unpromoted, or leads the lane.")] = "drop",
 ) -> None:
     """Rebuild the days from one up to live's head in a lane of their own; live stays as it is."""
     from widedeep.steps import plan_replay, replayed
@@ -43,8 +41,8 @@ def replay(
         plan = plan_replay(place, first.date(), lane)
         out.print(plan.told(), highlight=False, soft_wrap=True)
         with watched(place, plan.lane) as (told, on_step):
-            rebuild(told, plan, on_hold, lambda day, step: on_step(f"{day} ({plan.place_of(day)}): {step}"))
-        out.print(replayed(place, plan), markup=False, highlight=False, soft_wrap=True)
+            done = rebuild(told, plan, on_hold, lambda where, step: on_step(f"{where}: {step}"))
+        out.print(replayed(place, done), markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command(rich_help_panel="Run")

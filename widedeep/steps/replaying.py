@@ -1,28 +1,29 @@
 """The days from one on are rebuilt in a lane of their own: the same steps, each day as of the day before; `live` stays as it is.
 
-- The lane begins at the first of them and ends at live's head. Done again, with the same lane, it goes on where it was.
+- It ends at live's head, also if `live` goes on meanwhile. Done again, in the same lane, it goes on where it was.
 - Nobody is asked per day (sixth law): one person is, when the lane is promoted.
 """
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
-from typing import Literal
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from widedeep.artifacts import LIVE, Lane, Progress, Value, lane_name, sha256
+from widedeep.artifacts import LIVE, Lane, OnHold, Value, lane_name, sha256
 from widedeep.errors import OrderError, UsageError
 from widedeep.publishing import lanes
 from widedeep.publishing.pointer import champion
 from widedeep.steps.chain import run_span
-from widedeep.steps.descent import replay_told
 from widedeep.steps.workplace import Workplace
 
-OnHold = Literal["drop", "pass"]
-"""What becomes of a candidate that the gate holds: its rows are pending (drop), or it leads the lane (pass)."""
+A_DAY = timedelta(days=1)
 
 
 class ReplayPlan(Value):
-    """Which days are rebuilt in which lane; `settled` of them are so there already, and stay."""
+    """Which days are rebuilt in which lane; those that are `settled` there already stay."""
 
     lane: Lane
     first: date
@@ -31,11 +32,15 @@ class ReplayPlan(Value):
 
     @property
     def days(self) -> tuple[date, ...]:
-        return tuple(self.first + timedelta(days=n) for n in range((self.last - self.first).days + 1))
+        return tuple(self.first + n * A_DAY for n in range((self.last - self.first).days + 1))
+
+    @property
+    def left(self) -> tuple[date, ...]:
+        return tuple(day for day in self.days if day not in self.settled)
 
     def place_of(self, day: date) -> str:
-        """The how-manieth of them it is, such as "2 of 5"."""
-        return f"{(day - self.first).days + 1} of {len(self.days)}"
+        """Where the day stands among them, such as "day 2 of 5"."""
+        return f"day {(day - self.first).days + 1} of {len(self.days)}"
 
     def told(self) -> str:
         there = f"; {len(self.settled)} of them are settled there already, and stay" if self.settled else ""
@@ -66,28 +71,51 @@ def plan_replay(place: Workplace, first: date, lane: str | None = None) -> Repla
     pointer = champion(place.store, LIVE)
     if pointer and name in {each.lane for each in pointer.adopted}:
         raise UsageError(f"replay from {first}: {LIVE} has adopted lane {name}, and goes on by itself. Use another lane.")
-    _open(place, name, first)
-    own = lanes.settled_spans(place.store, name)
+    own = _opened(place, name, first)
     return ReplayPlan(lane=name, first=first, last=settled[-1], settled=tuple(day for day in own if day >= first))
 
 
+def _opened(place: Workplace, lane: str, first: date) -> tuple[date, ...]:
+    """The days that the lane has settled itself. Raises OrderError unless it begins at this day, or can go on with it."""
+    own = lanes.settled_spans(place.store, lane)
+    begins = own[0] if own else lanes.open_lane(place.store, lane, first, place.clock(), place.actor).first
+    if first < begins:
+        raise OrderError(
+            f"replay from {first}: lane {lane} begins at {begins}, and no lane grows backwards. Replay from {first} in a new one."
+        )
+    following = own[-1] + A_DAY if own else begins
+    if first > following:
+        raise OrderError(
+            f"replay from {first}: the next day of lane {lane} is {following}, and none can be left out. Replay from {following}."
+        )
+    return tuple(own)
+
+
 def replay(
-    place: Workplace, plan: ReplayPlan, on_hold: OnHold = "drop", on_step: Callable[[date, str], None] = lambda _day, _step: None
-) -> tuple[Progress, ...]:
-    """Rebuild the days here, one after the other; `on_step(day, step)` hears which step of which day begins."""
-    return tuple(_run(place, day, plan.lane, on_hold, lambda step, day=day: on_step(day, step)) for day in plan.days)  # type: ignore[misc]
+    place: Workplace,
+    plan: ReplayPlan,
+    on_hold: OnHold = "drop",
+    on_step: Callable[[str, str], None] = lambda _where, _step: None,
+) -> ReplayPlan:
+    """Rebuild the days here, one after the other, until the lane has come to live's head. Returns what is settled then.
+
+    `on_step` hears where it is, such as "2026-11-20, day 3 of 9", and which step begins.
+    """
+    while plan.left:
+        for day in plan.left:
+            on_day_step = partial(on_step, f"{day}, {plan.place_of(day)}")
+            with TemporaryDirectory(dir=place.scratch) as scratch:  # what each day leaves would fill the disk by and by
+                run_span(replace(place, scratch=Path(scratch)), day, plan.lane, on_day_step, on_hold=on_hold)
+        plan = plan_replay(place, plan.first, plan.lane)
+    return plan
 
 
 def replayed(place: Workplace, plan: ReplayPlan) -> str:
-    """What was rebuilt, and how to promote it, in words."""
+    """What became of the days, and how to promote the lane, in words."""
     outcomes = [o for o in lanes.outcomes(place.store, plan.lane) if plan.first <= o.span <= plan.last]
     counts = ", ".join(f"{count} {result}" for result, count in Counter(o.result for o in outcomes).items())
     how_many, span = f"{len(outcomes)} of {len(plan.days)} day(s) are rebuilt", f"{plan.first} to {plan.last}"
     told = f"lane {plan.lane}: {how_many}, {span}: {counts or 'none'}."
-    if len(outcomes) < len(plan.days):
-        return (
-            f"{told} The others are not settled there: mend what stopped them, then go on: {replay_told(plan.first, plan.lane)}."
-        )
     pointer, live = (champion(place.store, lane) for lane in (plan.lane, LIVE))
     if pointer is None or live is None:
         return f"{told} None of its candidates passed the gate: nothing to promote. `widedeep spans --lane {plan.lane}` says why."
@@ -96,23 +124,3 @@ def replayed(place: Workplace, plan: ReplayPlan) -> str:
         f"and stays. To compare both, and promote the lane: the DAG widedeep_promote_lane with "
         f'{{"lane": "{plan.lane}", "reason": "…"}}, or `widedeep promote-lane {plan.lane} --reason "…"`.'
     )
-
-
-def _open(place: Workplace, lane: str, first: date) -> None:
-    """Raise OrderError unless the lane begins at this day, or can go on with it."""
-    own = lanes.settled_spans(place.store, lane)
-    if own and first < own[0]:
-        raise OrderError(
-            f"lane {lane}: begins at {own[0]}, wanted {first}; a lane never moves back. Replay from {first} in a new one."
-        )
-    if own and first > own[-1] + timedelta(days=1):
-        missing = own[-1] + timedelta(days=1)
-        raise OrderError(
-            f"lane {lane}: its head is {own[-1]}, so a replay from {first} would leave days out. Use --from {missing}."
-        )
-
-
-def _run(place: Workplace, day: date, lane: str, on_hold: OnHold, on_step: Callable[[str], None]) -> Progress:
-    if on_hold == "pass":
-        raise UsageError(f"lane {lane}: got on_hold 'pass', wanted 'drop': a held candidate leads no lane yet. Leave it out.")
-    return run_span(place, day, lane, on_step)
