@@ -8,6 +8,7 @@ from widedeep.steps import arrival, gating, judgement, lateness, release, retrai
 from widedeep.steps.settled import unless_settled
 from widedeep.steps.workplace import Workplace
 
+start = lateness.start
 ingest = unless_settled(lateness.ingest)
 validate = unless_settled(arrival.validate)
 train = unless_settled(retraining.train)
@@ -35,7 +36,7 @@ def run_span(
     place: Workplace, span: date, lane: str | None = None, on_step: Callable[[str], None] = quiet, *, on_hold: OnHold = "drop"
 ) -> Progress:
     """What a DAG run does, from a shell: all steps of one span, one after the other."""
-    progress = arrival.start(place, span, lane, on_hold=on_hold)
+    progress = start(place, span, lane, on_hold=on_hold)
     for name, step in STEPS.items():
         if not progress.over or name == "settle":
             on_step(name)

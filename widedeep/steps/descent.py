@@ -17,9 +17,6 @@ from widedeep.publishing.transfer import ahead
 READERS = 16
 """Manifests that are read at once: each is a small object."""
 
-NAMED = 40
-"""Descendants that a message names: those of six weeks. A day that is older is told of by how many there are beside."""
-
 
 class Heir(Value):
     """A published release that was trained from another, or from an heir of it. `lanes` settled its span with it."""
@@ -112,18 +109,17 @@ def _descendant(
     )
 
 
-def how_to_replay(span: date, newest: int, found: tuple[Descendant, ...]) -> str | None:
+def how_to_replay(span: date, newest: int, found: tuple[Descendant, ...], lane: str = LIVE) -> str | None:
     """Who learnt an older version of the span, and what to run so that a lane learns the newest one and all days after it.
 
-    None: nobody learnt an older one.
+    None: nobody did, or the lane's champion does not descend from it, as after another lane took its place.
     """
     older = [d for d in found if newest not in d.versions]
-    if not older:
+    if not any(lane in d.champion_of for d in older):
         return None
-    named, more = ", ".join(f"{d.release_id} of {d.span}" for d in older[:NAMED]), len(older) - NAMED
-    others = f" and {more} more (`widedeep descendants --span {span}` lists all)" if more > 0 else ""
+    named = ", ".join(f"{d.release_id} of {d.span}" for d in older)
     return (
-        f"{len(older)} release(s) learnt an older version of {span} than v{newest}: {named}{others}. Nothing trained changes. To "
+        f"{len(older)} release(s) learnt an older version of {span} than v{newest}: {named}. Nothing trained changes. To "
         f"rebuild the days from {span} on with v{newest} in a lane of their own: {replay_told(span)}. `widedeep promote-lane` or "
         f"the DAG widedeep_promote_lane then compares that lane with {LIVE}."
     )

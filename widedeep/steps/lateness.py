@@ -1,6 +1,7 @@
 """What belongs to an earlier day is taken in with the day: deliveries after "no data" or in place of another, and rows that came
 with a later day.
 
+- A run of a settled day that was delivered again takes that in, too, and says who learnt the version before.
 - Done again it changes nothing: rows that a span has already are not added twice.
 - Beside `live`, a run learns the newest version of its span, also if that was not delivered as a whole, or its files are gone.
 """
@@ -10,13 +11,13 @@ from datetime import date, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from widedeep.artifacts import LIVE, Progress, Snapshot
+from widedeep.artifacts import LIVE, Backfill, OnHold, Progress, Snapshot
 from widedeep.errors import OrderError, UnknownOutcomeError, UsageError
 from widedeep.publishing import lanes
 from widedeep.publishing.findings import stored_findings
 from widedeep.publishing.snapshots import rows_stand, versions
 from widedeep.steps import arrival, delivery
-from widedeep.steps.redelivery import days_before, is_other, remember, was_taken_in
+from widedeep.steps.redelivery import days_before, is_other, redelivered_told, remember, was_taken_in
 from widedeep.steps.requeueing import requeue
 from widedeep.steps.reviewing import accepted
 from widedeep.steps.workplace import Workplace
@@ -25,6 +26,30 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 log = logging.getLogger(__name__)
+
+
+def start(
+    place: Workplace,
+    span: date,
+    lane: str | None = None,
+    *,
+    backfill: Backfill | None = None,
+    on_hold: OnHold = "drop",
+    run_id: str | None = None,
+) -> Progress:
+    """`arrival.start`; where live has settled the span, and it was delivered again, that is taken in and told of."""
+    progress = arrival.start(place, span, lane, backfill=backfill, on_hold=on_hold, run_id=run_id)
+    if progress.over and progress.lane == LIVE:
+        _again(place, progress)
+    return progress
+
+
+def _again(place: Workplace, progress: Progress) -> None:
+    day = progress.span
+    if is_other(place, day, delivery.look(place, day)) and _is_there(place, day):
+        _requeue(place, progress, day, "delivered again by the time of another run of it")
+    elif told := redelivered_told(place, LIVE, day):
+        log.warning("%s: %s", day, told)
 
 
 def ingest(place: Workplace, progress: Progress, not_before: datetime | None = None) -> Progress:

@@ -49,14 +49,19 @@ def days_before(place: Workplace, lane: str, span: date) -> list[date]:
 
 def redelivered(place: Workplace, lane: str, span: date) -> Iterator[str]:
     """What a run of the span says of earlier days that were delivered again with other rows."""
-    for day in days_before(place, lane, span):
-        keys = [*place.store.keys(layout.ingestions(day))]
-        taken = [Ingestion.from_bytes(stored(place.store, key), key).version for key in keys] if len(keys) > 1 else []
-        made = {number for number in taken if number}
-        if len(made) > 1:
-            newest = _learnable(place, version(place.store, day, max(made)))
-            replay = how_to_replay(day, newest.version, descendants(place.store, day))
-            yield f"Span {day} was delivered again: its newest version is v{newest.version}. {replay or ''}".rstrip()
+    yield from filter(None, (redelivered_told(place, lane, day) for day in days_before(place, lane, span)))
+
+
+def redelivered_told(place: Workplace, lane: str, day: date) -> str | None:
+    """That a day was delivered again with other rows, who learnt an older version, and how to replay it; or None."""
+    keys = [*place.store.keys(layout.ingestions(day))]
+    taken = [Ingestion.from_bytes(stored(place.store, key), key).version for key in keys] if len(keys) > 1 else []
+    made = {number for number in taken if number}
+    if not made or max(made) == min(made):
+        return None
+    newest = _learnable(place, version(place.store, day, max(made)))
+    replay = how_to_replay(day, newest.version, descendants(place.store, day), lane)
+    return f"Span {day} was delivered again: its newest version is v{newest.version}. {replay or ''}".rstrip()
 
 
 def _learnable(place: Workplace, snapshot: Snapshot) -> Snapshot:

@@ -149,8 +149,9 @@ def _beside(
         )
     if corrected or place.contract.late.requeued == "replay":
         why = f"{corrected:,} rows that were learnt are other ones now" if corrected else "the contract wants a replay"
-        replay = how_to_replay(span, newest.version, descendants(place.store, span))
-        return Requeued(f"span {span}: v{newest.version} is stored, and the next candidate does not learn it: {why}. {replay}")
+        replay = how_to_replay(span, newest.version, descendants(place.store, span), judged.lane) or ""
+        told = f"span {span}: v{newest.version} is stored, and the next candidate does not learn it: {why}. {replay}"
+        return Requeued(told.rstrip())
     return _add(place, judged, snapshots.save_snapshot(place.store, span, fresh, place.folder()), None, reason)
 
 
