@@ -20,6 +20,7 @@ from widedeep.steps import (
     compare_lane,
     lane_question,
     plan_lane_promotion,
+    plan_replay,
     plan_rollback,
     promote_lane,
     review,
@@ -91,7 +92,7 @@ def rebuilt(corrected, made):
 
 def promoted(chain):
     plan = plan_lane_promotion(chain.place, AGAIN)
-    return promote_lane(chain.place, plan, compare_lane(chain.place, plan), WHY)
+    return promote_lane(chain.place, AGAIN, compare_lane(chain.place, plan), WHY)
 
 
 def test_a_corrected_day_is_rebuilt_in_a_lane_beside_live_and_live_goes_on_from_the_lane_once_it_is_promoted(corrected):
@@ -132,6 +133,22 @@ def test_what_a_person_approves_names_both_the_days_and_what_is_taken_back(rebui
         assert said in told
     assert "difference in log loss" in told
     assert (verdict.champion, verdict.anchor) == (old[-1], rebuilt.first.release)
+
+
+def test_a_lane_that_begins_after_the_day_that_was_delivered_again_is_what_live_is_and_says_so(corrected):
+    for n in (5, 6, 7):
+        run_span(corrected.place, corrected.day(n), AGAIN)
+    assert adopted(corrected.place, AGAIN) is None
+    with pytest.raises(OrderError, match=r"is live's already: .* replay from the first day that was delivered again"):
+        plan_lane_promotion(corrected.place, AGAIN)
+
+
+def test_a_question_about_other_champions_than_were_compared_is_not_asked(rebuilt):
+    place = rebuilt.place
+    plan = plan_lane_promotion(place, AGAIN)
+    key = compare_lane(place, plan)
+    with pytest.raises(StaleError, match=f"was compared with {plan.champion}, and now .* Compare the lane again"):
+        lane_question(place, plan.model_copy(update={"champion": "r-" + "0" * 16}), key)
 
 
 def test_no_judged_row_was_learnt_by_either(rebuilt):
@@ -181,12 +198,12 @@ def test_done_twice_it_is_one_move(rebuilt):
     place = rebuilt.place
     plan = plan_lane_promotion(place, AGAIN)
     key = compare_lane(place, plan)
-    done = promote_lane(place, plan, key, WHY)
+    done = promote_lane(place, AGAIN, key, WHY)
     objects = dict(place.store.objects)
-    assert promote_lane(place, plan, key, "again") == done
+    assert promote_lane(place, AGAIN, key, "again") == done
     assert adopted(place, AGAIN) == done
     assert place.store.objects == objects
-    with pytest.raises(OrderError, match=f"is live's already, by move {done.sequence}"):
+    with pytest.raises(OrderError, match="is live's already"):
         plan_lane_promotion(place, AGAIN)
 
 
@@ -197,7 +214,7 @@ def test_a_comparison_with_a_champion_that_live_has_left_since_moves_nothing(reb
     rebuilt.deliver(8)
     later = run_span(place, rebuilt.day(8)).release
     with pytest.raises(StaleError, match=f"got {later} as champion, wanted {plan.champion}"):
-        promote_lane(place, plan, key, WHY)
+        promote_lane(place, AGAIN, key, WHY)
     assert champion(place.store, LIVE).release_id == later
 
 
@@ -207,7 +224,7 @@ def test_a_comparison_of_a_champion_that_the_lane_has_left_since_moves_nothing(r
     key = compare_lane(place, plan)
     roll_back(place, plan_rollback(place, AGAIN), "worse")
     with pytest.raises(StaleError, match=f"lane again: got r-.* as champion, wanted {plan.candidate.release_id}"):
-        promote_lane(place, plan, key, WHY)
+        promote_lane(place, AGAIN, key, WHY)
 
 
 def test_what_the_gate_rejects_is_promoted_by_nobody(rebuilt):
@@ -216,7 +233,7 @@ def test_what_the_gate_rejects_is_promoted_by_nobody(rebuilt):
     key = compare_lane(place, plan)
     assert verdict_of(place, key).decision == "reject"
     with pytest.raises(PermanentError, match=r"the gate rejects r-.*: AUC is .* Live's champion stays; look at the report"):
-        promote_lane(place, plan, key, WHY)
+        promote_lane(place, AGAIN, key, WHY)
     assert champion(place.store, LIVE) == before
 
 
@@ -236,7 +253,7 @@ def test_what_the_gate_holds_is_promoted_by_the_person_and_the_answer_is_kept_un
     key = compare_lane(place, plan)
     verdict = verdict_of(place, key)
     assert verdict.decision == "hold"
-    pointer = promote_lane(place, plan, key, WHY)
+    pointer = promote_lane(place, AGAIN, key, WHY)
     assert (pointer.kind, pointer.release_id, pointer.moved_by) == ("adopt", plan.candidate.release_id, "shell:ann")
     answer = Ruling.from_bytes(stored(place.store, layout.ruling(rebuilt.day(7), verdict.content_digest())))
     assert (answer.answer, answer.reviewed_by, answer.reason) == ("accept", "shell:ann", WHY)
@@ -251,7 +268,7 @@ def test_who_has_said_no_to_the_same_verdict_is_heard(rebuilt):
     by = {"answer": "reject", "reason": "no", "reviewed_at": place.clock(), "reviewed_by": "shell:bob"}
     place.store.create(layout.ruling(rebuilt.day(7), verdict.content_digest()), Ruling(**told, **by).to_bytes())
     with pytest.raises(UsageError, match=r"rejected by shell:bob .* The first answer to a verdict stands"):
-        promote_lane(place, plan, key, WHY)
+        promote_lane(place, AGAIN, key, WHY)
     assert champion(place.store, LIVE).release_id == plan.champion
 
 
@@ -259,14 +276,24 @@ def test_who_has_said_no_to_the_same_verdict_is_heard(rebuilt):
 def test_without_a_reason_nothing_is_promoted(rebuilt, blank):
     plan = plan_lane_promotion(rebuilt.place, AGAIN)
     with pytest.raises(UsageError, match="reason: got nothing"):
-        promote_lane(rebuilt.place, plan, compare_lane(rebuilt.place, plan), blank)
+        promote_lane(rebuilt.place, AGAIN, compare_lane(rebuilt.place, plan), blank)
 
 
-def test_live_is_not_promoted_over_itself_nor_a_lane_that_nobody_has_begun(quick):
+def test_live_is_not_promoted_over_itself_nor_a_lane_that_nobody_has_begun_or_that_promoted_nothing(quick):
     with pytest.raises(UsageError, match="can't be promoted over itself"):
         plan_lane_promotion(quick.place, LIVE)
-    with pytest.raises(OrderError, match="lane nowhere: has no champion"):
+    with pytest.raises(OrderError, match="there is no such lane, wanted one of: there is none yet"):
         plan_lane_promotion(quick.place, "nowhere")
+    quick.deliver(3)
+    run_span(quick.place, quick.day(3))
+    plan_replay(quick.place, quick.day(3), AGAIN)
+    with pytest.raises(OrderError, match=f"there is no such lane, wanted one of: {AGAIN}"):
+        plan_lane_promotion(quick.place, "nowhere")
+    with pytest.raises(OrderError, match=f"lane {AGAIN}: it has settled no day yet"):
+        plan_lane_promotion(quick.place, AGAIN)
+    assert run_span(with_gate(quick.place, auc_at_least=1.0), quick.day(3), AGAIN).result == "rejected"
+    with pytest.raises(OrderError, match=rf"lane {AGAIN}: none of its 1 day\(s\) was promoted"):
+        plan_lane_promotion(quick.place, AGAIN)
     with pytest.raises(UsageError, match="wanted small letters"):
         plan_lane_promotion(quick.place, "No Lane")
 
@@ -298,7 +325,7 @@ def test_nothing_is_promoted_into_or_out_of_a_frozen_lane(rebuilt, lane):
         plan_lane_promotion(rebuilt.place, AGAIN)
     if lane == LIVE:
         with pytest.raises(WithheldError, match="lane live is frozen: incident 12"):
-            promote_lane(rebuilt.place, plan, key, WHY)
+            promote_lane(rebuilt.place, AGAIN, key, WHY)
 
 
 def test_a_lane_that_descends_from_what_live_took_back_is_refused(corrected):
@@ -318,14 +345,14 @@ def test_after_a_rollback_the_lane_is_not_promoted_again_by_whoever_does_it_agai
     place, old = rebuilt.place, champion(rebuilt.place.store, LIVE).release_id
     plan = plan_lane_promotion(place, AGAIN)
     key = compare_lane(place, plan)
-    new = promote_lane(place, plan, key, WHY).release_id
+    new = promote_lane(place, AGAIN, key, WHY).release_id
     back = plan_rollback(place, LIVE, old)
     assert back.withdrawn == (new,)
     assert roll_back(place, back, "worse").release_id == old
     with pytest.raises(WithheldError, match=f"{new}, which a rollback withdrew"):
         plan_lane_promotion(place, AGAIN)
     with pytest.raises(WithheldError, match=f"{new} was withdrawn by a rollback"):
-        promote_lane(place, plan, key, "a task that was cleared")
+        promote_lane(place, AGAIN, key, "a task that was cleared")
 
 
 class DyingStore:
@@ -360,7 +387,7 @@ def test_whatever_write_it_dies_at_readers_have_a_champion_and_doing_it_again_co
             dying = replace(held, store=DyingStore(rebuilt.place.store, n, after=after))
             try:
                 plan = plan_lane_promotion(dying, AGAIN)
-                promote_lane(dying, plan, compare_lane(dying, plan), WHY)
+                promote_lane(dying, AGAIN, compare_lane(dying, plan), WHY)
             except StoreUnavailableError:
                 pass
             else:
@@ -369,7 +396,7 @@ def test_whatever_write_it_dies_at_readers_have_a_champion_and_doing_it_again_co
             assert champion(rebuilt.place.store, LIVE).release_id in {old, new}
             if adopted(held, AGAIN) is None:
                 plan = plan_lane_promotion(held, AGAIN)
-                promote_lane(held, plan, compare_lane(held, plan), WHY)
+                promote_lane(held, AGAIN, compare_lane(held, plan), WHY)
             kinds = [key for key in rebuilt.place.store.objects if key.startswith(layout.evidences(new)) and key not in begun]
             assert sum("/verdict-" in key for key in kinds) == 1
             assert sum("/dry-run-" in key for key in kinds) == 1

@@ -7,13 +7,13 @@ in the store, so running it again finds that result or makes the same one. torch
 the steps that need them import them, the others don't pay.
 """
 
-from widedeep.steps.arrival import readiness, start, validated_too_early
+from widedeep.steps.arrival import readiness, validated_too_early
 from widedeep.steps.bootstrap import bootstrap
-from widedeep.steps.chain import STEPS, dry_run, gate, ingest, publish, run_span, settle, train, validate
+from widedeep.steps.chain import STEPS, dry_run, gate, ingest, publish, run_span, settle, start, train, validate
 from widedeep.steps.erasing import erase, plan_erasure
 from widedeep.steps.examination import examine_store, require_safe_store
 from widedeep.steps.lane_plan import LanePlan, plan_lane_promotion
-from widedeep.steps.promoting import adopted, compare_lane, lane_question, promote_lane
+from widedeep.steps.promoting import adopted, compare_lane, decision_of, lane_question, promote_lane
 from widedeep.steps.pruning import plan_prune, prune
 from widedeep.steps.replaying import ReplayPlan, new_lane, plan_replay, replay, replayed
 from widedeep.steps.reviewing import answered, awaited_review, late_review, question, review, waits_for_review
@@ -36,6 +36,7 @@ __all__ = [
     "claimants_elsewhere",
     "comes_in_turn",
     "compare_lane",
+    "decision_of",
     "deliver_sample",
     "dry_run",
     "erase",

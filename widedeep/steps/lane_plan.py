@@ -13,6 +13,7 @@ from widedeep.publishing import lanes, moves, releases, snapshots
 from widedeep.publishing.keys import load_trust
 from widedeep.publishing.pending import Seen, unlearnt
 from widedeep.publishing.pointer import champion, withdrawn
+from widedeep.publishing.removal import known_lanes
 from widedeep.publishing.renewals import seen_by
 from widedeep.publishing.signing import check_signature
 from widedeep.steps.comparing import check_one_split
@@ -67,7 +68,8 @@ def plan_lane_promotion(place: Workplace, lane: str) -> LanePlan:
     theirs, live = _champion(place, lane), _champion(place, LIVE)
     if theirs.release_id == live.release_id:
         raise OrderError(
-            f"lane {lane}: its champion {theirs.release_id} is live's already, by move {live.sequence}. Nothing to do."
+            f"lane {lane}: its champion {theirs.release_id} is live's already: it was promoted, or the lane has learnt what live "
+            "has. `widedeep descendants --span …` tells which versions; replay from the first day that was delivered again."
         )
     _check_heads(place, lane)
     ours, standing = (_signed_manifest(place, pointer) for pointer in (theirs, live))
@@ -97,13 +99,18 @@ def plan_lane_promotion(place: Workplace, lane: str) -> LanePlan:
 
 
 def _champion(place: Workplace, lane: str) -> ChampionPointer:
-    pointer = champion(place.store, lane)
-    if pointer is None:
-        raise OrderError(
-            f"lane {lane}: has no champion, wanted one to promote or to compare with: no candidate of it has passed the gate, or "
-            f"there is no such lane. `widedeep spans --lane {lane}` tells how its days were settled."
-        )
-    return pointer
+    if pointer := champion(place.store, lane):
+        return pointer
+    known = known_lanes(place.store)
+    if lane not in known:
+        others = ", ".join(other for other in known if other != LIVE) or "there is none yet"
+        raise OrderError(f"lane {lane}: there is no such lane, wanted one of: {others}. `widedeep replay --from …` makes one.")
+    settled = lanes.settled_spans(place.store, lane)
+    why = f"none of its {len(settled)} day(s) was promoted" if settled else "it has settled no day yet"
+    raise OrderError(
+        f"lane {lane}: {why}, wanted a champion to promote or to compare with. `widedeep spans --lane {lane}` tells how its days "
+        "were settled."
+    )
 
 
 def _check_heads(place: Workplace, lane: str) -> None:

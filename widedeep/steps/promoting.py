@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 
-from widedeep.artifacts import LIVE, ChampionPointer, DryRunReport, Manifest, Progress, Release, Verdict
+from widedeep.artifacts import LIVE, ChampionPointer, Decision, DryRunReport, Manifest, Progress, Release, Verdict
 from widedeep.errors import PermanentError, StaleError, UsageError
 from widedeep.publishing import lanes, layout, moves, releases
 from widedeep.publishing.pointer import champion
@@ -23,9 +23,10 @@ log = logging.getLogger(__name__)
 
 
 def adopted(place: Workplace, lane: str) -> ChampionPointer | None:
-    """Live's pointer, if the lane's champion is live's already: then nothing is left to promote."""
+    """Live's pointer, if it has adopted the lane, and leads where the lane's leads: then nothing is left to promote."""
     theirs, live = champion(place.store, lane), champion(place.store, LIVE)
-    return live if lane != LIVE and theirs and live and theirs.release_id == live.release_id else None
+    same = theirs and live and theirs.release_id == live.release_id
+    return live if same and live and lane in {each.lane for each in live.adopted} else None
 
 
 def compare_lane(place: Workplace, plan: LanePlan) -> str:
@@ -52,9 +53,23 @@ def compare_lane(place: Workplace, plan: LanePlan) -> str:
     return decided(place, case)[0]
 
 
+def decision_of(place: Workplace, verdict: str) -> Decision:
+    """What a verdict with this key decides."""
+    return stored_evidence(place, verdict, Verdict).decision
+
+
 def lane_question(place: Workplace, plan: LanePlan, verdict: str, address: Callable[[str], str] | None = None) -> str:
-    """What a person is to approve: the verdict's figures, and where its report is, in Markdown; `address` as for a review."""
+    """What a person is to approve: the verdict's figures, and where its report is, in Markdown; `address` as for a review.
+
+    Raises:
+        StaleError: the verdict is about other champions than the plan.
+    """
     judged, report = stored_evidence(place, verdict, Verdict), layout.decision_report(verdict)
+    if (judged.candidate, judged.champion) != (plan.candidate.release_id, plan.champion):
+        raise StaleError(
+            f"lane {plan.lane}: {judged.candidate} was compared with {judged.champion}, and now {plan.candidate.release_id} "
+            f"would take the place of {plan.champion}. Compare the lane again."
+        )
     at = f"[open it]({address(report)})" if address else f"{place.store.url}/{report}"
     return (
         f"{plan.told()}.\n\nThe gate's decision on it is *{judged.decision}*:\n\n```text\n"
@@ -63,50 +78,50 @@ def lane_question(place: Workplace, plan: LanePlan, verdict: str, address: Calla
     )
 
 
-def promote_lane(place: Workplace, plan: LanePlan, verdict: str, reason: str) -> ChampionPointer:
-    """Make the lane's champion live's, as planned, judged and approved by a person. Done again, it finds the pointer there.
+def promote_lane(place: Workplace, lane: str, verdict: str, reason: str) -> ChampionPointer:
+    """Make the lane's champion live's, as judged, and approved by a person. Done again, it finds the pointer there.
 
     Raises:
         UsageError: the reason is blank, or a person has said no to the same verdict before.
         PermanentError: the gate rejects it. The pointer stays.
-        StaleError: live or the lane has another champion since the plan was made. The pointer stays.
+        StaleError: live or the lane has another champion since they were compared. The pointer stays.
         OrderError, WithheldError: as for the plan. The pointer stays.
     """
     because, judged = place.because(reason), stored_evidence(place, verdict, Verdict)
-    theirs = champion(place.store, plan.lane)
-    if theirs is None or theirs.release_id != plan.candidate.release_id:
+    theirs = champion(place.store, lane)
+    if theirs is None or theirs.release_id != judged.candidate:
         raise StaleError(
-            f"lane {plan.lane}: got {theirs.release_id if theirs else 'nobody'} as champion, wanted {plan.candidate.release_id}, "
+            f"lane {lane}: got {theirs.release_id if theirs else 'nobody'} as champion, wanted {judged.candidate}, "
             "which was compared with live's. Live's pointer stays; compare the lane again."
         )
-    if done := adopted(place, plan.lane):
+    if done := adopted(place, lane):
         return done
     if judged.decision == "reject":
         raise PermanentError(
-            f"lane {plan.lane}: the gate rejects {judged.candidate} beside {judged.champion}: {'; '.join(judged.reasons)}. "
+            f"lane {lane}: the gate rejects {judged.candidate} beside {judged.champion}: {'; '.join(judged.reasons)}. "
             "Live's champion stays; look at the report, mend the cause, and rebuild the days in a new lane."
         )
     name = releases.decision_name(judged)
     releases.save_evidence(place.store, judged.candidate, name, judged, because.signer)
     if judged.decision == "promote":
-        pointer = moves.adopt(place.store, plan.lane, judged, because)
+        pointer = moves.adopt(place.store, lane, judged, because)
     else:
-        _keep_approval(place, plan, judged, because)
-        pointer = moves.adopt_held(place.store, plan.lane, judged, because)
+        _keep_approval(place, theirs, judged, because)
+        pointer = moves.adopt_held(place.store, lane, judged, because)
     log.info("%s is champion of lane %s by move %d", pointer.release_id, pointer.lane, pointer.sequence)
     return pointer
 
 
-def _keep_approval(place: Workplace, plan: LanePlan, judged: Verdict, because: moves.Because) -> None:
+def _keep_approval(place: Workplace, theirs: ChampionPointer, judged: Verdict, because: moves.Because) -> None:
     release = Release(
         release_id=judged.candidate,
-        span=plan.candidate.span,
+        span=theirs.span,
         manifest_sha256=judged.candidate_manifest_sha256,
         decision=judged.decision,
     )
     answer = approved(place.store, release, judged, because)
     if answer.answer != "accept":
-        raise UsageError(f"lane {plan.lane}: {answer.told()}. The first answer to a verdict stands; live's champion stays.")
+        raise UsageError(f"lane {theirs.lane}: {answer.told()}. The first answer to a verdict stands; live's champion stays.")
 
 
 def _manifest(place: Workplace, release_id: str) -> Manifest:
