@@ -1,23 +1,24 @@
 """
 ### Another lane over live
 
-A lane that was rebuilt beside `live`, as `widedeep_replay` does after a corrected day, takes the place of live's line.
+A lane that was rebuilt beside `live`, as `widedeep_replay` does after a day was delivered again, takes the place of live's line.
 
-    compare ─▶ approve ─▶ adopt
+    compare ─▶ approve ─▶ promote
     the lane's champion     a person     one compare-and-swap
     serves, and is judged   says yes     of live's pointer
     beside live's
 
-1. Trigger it with the lane and a reason. `compare` refuses a store that `widedeep doctor` finds unsafe; a lane that lags behind
-   `live`, with the days that it lacks; one that is frozen; and one that descends from what a rollback withdrew. It serves the
-   lane's champion in a fresh process, and the gate judges it beside live's on the newest held-out rows that neither has learnt.
-2. `approve` shows under **Required Actions** the figures in words, with the report, and which champions of live are withdrawn.
-   Without an answer within an hour it is a no. What the gate rejects is not asked about: `approve` and `adopt` are *skipped*.
-   What it holds may be approved; the answer is kept under the verdict.
-3. `adopt` moves the pointer, unless live's or the lane's has moved since: then compare again, and decide again.
+1. Trigger it with the lane and a reason. `compare` serves the lane's champion in a fresh process, and the gate judges it beside
+   live's on the newest held-out rows that neither has learnt. Refused is a lane that lags behind `live`, with the days that it
+   lacks; one that is frozen; one that descends from what a rollback withdrew; and a store that `widedeep doctor` finds unsafe.
+2. `approve` shows under **Required Actions** both losses, their difference and its interval, the report, and which champions of
+   live would be withdrawn. Without an answer within an hour it is a no. What the gate rejects is not asked about: `approve` and
+   `promote` are *skipped*. What it holds may be approved; the answer is kept under the verdict.
+3. `promote` moves the pointer, unless live's or the lane's champion has changed since: then it fails, and `compare`, cleared with
+   *Downstream*, decides again. After a no, or without an answer, it is *skipped*.
 
-From then on the next daily run starts from the lane's champion, and the lane's outcomes stand for live's own. It is a move like any
-other: `widedeep_rollback` takes it back.
+From then on the next daily run starts from the lane's champion, and the lane's outcomes stand for live's own. It is a move like
+any other: `widedeep_rollback` takes it back.
 
 The same from a shell: `widedeep promote-lane LANE --reason …`.
 """
@@ -38,17 +39,13 @@ with DAG(
     schedule=None,
     start_date=start,
     max_active_runs=1,
-    default_args={
-        "retries": 3,
-        "retry_delay": timedelta(seconds=10),
-        "retry_exponential_backoff": 2,
-    },
+    default_args={"retries": 3, "retry_delay": timedelta(seconds=10), "retry_exponential_backoff": 2},
     params={
         "lane": Param(
             type="string",
             pattern="^(?!live$)[a-z0-9][a-z0-9-]{0,62}$",
             title="Lane",
-            description="Whose champion becomes live's; the last task of widedeep_replay names it.",
+            description="Whose champion becomes live's; task rebuild of widedeep_replay names it.",
         ),
         "reason": Param(
             type="string",
@@ -60,10 +57,8 @@ with DAG(
     },
     tags=["widedeep"],
 ) as dag:
-    compare = CompareLaneOperator(task_id="compare", execution_timeout=timedelta(hours=1))
-    approve = ApproveLaneOperator(
-        task_id="approve", retries=0, patience=timedelta(hours=1), execution_timeout=timedelta(minutes=5)
-    )
-    adopt = PromoteLaneOperator(task_id="adopt", execution_timeout=timedelta(minutes=5))
+    compare = CompareLaneOperator(execution_timeout=timedelta(hours=1))
+    approve = ApproveLaneOperator(task_id="approve", patience=timedelta(hours=1), execution_timeout=timedelta(minutes=5))
+    promote = PromoteLaneOperator(task_id="promote", execution_timeout=timedelta(minutes=5))
 
-    chain(compare, approve, adopt)
+    chain(compare, approve, promote)

@@ -11,6 +11,8 @@ from widedeep_airflow.library import opened
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from widedeep.steps import Workplace
+
 ASK = "ask me which"
 BEFORE = "the champion before this one"
 OFFERED = 20
@@ -58,11 +60,15 @@ class RollbackOperator(BaseOperator):
     """Moves the pointer as planned and approved."""
 
     def execute(self, context: "Context") -> str:
-        plan, answer = (context["ti"].xcom_pull(task_ids=task) for task in ("rehearse", "approve"))
+        rehearsed, answer = (context["ti"].xcom_pull(task_ids=task) for task in ("rehearse", "approve"))
         with opened(context, decider="rehearse") as (steps, place):
-            approved = replace(place, actor=f"{place.actor}, approved by {approver(answer)}")
-            pointer = steps.roll_back(approved, steps.RollbackPlan.model_validate(plan["plan"]), context["params"]["reason"])
-            return str(pointer.release_id)
+            plan = steps.RollbackPlan.model_validate(rehearsed["plan"])
+            return str(steps.roll_back(approved(place, answer), plan, context["params"]["reason"]).release_id)
+
+
+def approved(place: "Workplace", answer: dict[str, Any]) -> "Workplace":
+    """The workplace of a run that somebody has approved: what it writes names who."""
+    return replace(place, actor=f"{place.actor}, approved by {approver(answer)}")
 
 
 def approver(answer: dict[str, Any]) -> str:

@@ -44,6 +44,16 @@ STAND_IN_RUNS: dict[str, dict[str, Any]] = {
     "scheduled": {"logical_date": "2026-01-02"},
     "labels a day later": {"logical_date": "2026-01-03", "environment": {"WIDEDEEP_STORE": "s3://delayed"}},
     "bootstrap": {"dag_id": "widedeep_bootstrap", "logical_date": None, "conf": {"from": "2025-12-01", "to": "2025-12-08"}},
+    "replay": {"dag_id": "widedeep_replay", "logical_date": None, "conf": {"from": "2026-01-01", "on_hold": "pass"}},
+    "replay from nowhere": {"dag_id": "widedeep_replay", "logical_date": None, "conf": {"from": "2026-02-01"}},
+    **{
+        f"promotion of a lane: {lane}": {
+            "dag_id": "widedeep_promote_lane",
+            "logical_date": None,
+            "conf": {"lane": lane, "reason": "corrected"},
+        }
+        for lane in ("rejected", "adopted", "lagging")
+    },
     "feed": {"dag_id": "sample_feed", "logical_date": "2026-01-03", "environment": SAMPLE},
     "feed, used up": {"dag_id": "sample_feed", "logical_date": "2026-01-04", "environment": SAMPLE},
 }

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from types import SimpleNamespace
 
 from widedeep.artifacts import Candidate, FileRef, Progress, Review, Snapshot, Waiting
-from widedeep.errors import IntegrityError, StoreUnavailableError, UsageError
+from widedeep.errors import IntegrityError, OrderError, StoreUnavailableError, UsageError
 
 SCRIPT = {
     date(2026, 1, 1): "promote",
@@ -25,7 +25,7 @@ SCRIPT = {
     date(2026, 1, 15): "drastic, answered",
 }
 RESULTS = {"promote": "promoted", "hold": "held", "reject": "rejected"}
-calls = {"train": 0, "readiness": 0}
+calls = {"train": 0, "readiness": 0, "replay": 0}
 held = set()
 
 
@@ -148,6 +148,46 @@ def answered(place, span):
 def bootstrap(place, first, last, on_step):
     on_step(f"ingest {first}")
     return Progress(span=last, lane="live", result="promoted")
+
+
+def new_lane(first, of):
+    return f"replay-{first}-of-{of.partition('__')[0]}"
+
+
+def plan_replay(place, first, lane):
+    if SCRIPT.get(first) != "promote":
+        raise UsageError(f"replay from {first}: live has settled no such day")
+    return SimpleNamespace(lane=lane, last=date(2026, 1, 2), told=lambda: f"lane {lane}: 2 day(s)")
+
+
+def replay(place, plan, on_hold, on_step):
+    calls["replay"] += 1
+    on_step(f"2026-01-0{calls['replay']}, day {calls['replay']} of 2", f"train, {on_hold}")
+    if calls["replay"] == 1:
+        raise StoreUnavailableError("no answer")
+    return plan
+
+
+def replayed(place, plan):
+    return f"lane {plan.lane}: 2 of 2 day(s) are rebuilt"
+
+
+def adopted(place, lane):
+    return SimpleNamespace(release_id="r-1", lane="live") if lane == "adopted" else None
+
+
+def plan_lane_promotion(place, lane):
+    if lane == "lagging":
+        raise OrderError("lane lagging: 2 day(s) of live are later")
+    return SimpleNamespace(told=lambda: f"lane {lane} would take live's place")
+
+
+def compare_lane(place, plan):
+    return "evidence/r-1/verdict-1.json"
+
+
+def decision_of(place, verdict):
+    return "reject"
 
 
 def deliver_sample(place, span):

@@ -20,7 +20,15 @@ HEAVY = {
 }
 CHAIN = ["ingest", "validate", "wait_turn", "train", "dry_run", "gate", "publish"]
 DAILY = {"timetable": "CronDataIntervalTimetable", "catchup": True, "max_active_runs": 16}
-ALWAYS = {"widedeep_bootstrap", "widedeep_prune", "widedeep_retrain", "widedeep_review", "widedeep_rollback"}
+ALWAYS = {
+    "widedeep_bootstrap",
+    "widedeep_promote_lane",
+    "widedeep_prune",
+    "widedeep_replay",
+    "widedeep_retrain",
+    "widedeep_review",
+    "widedeep_rollback",
+}
 Parsed = dict[str, Any]
 
 
@@ -29,7 +37,7 @@ def parsed(parse: Any) -> Parsed:
     return parse(WIDEDEEP_SAMPLE="/nowhere", WIDEDEEP_HISTORY_START="2025-12-24", WIDEDEEP_FEED_START="2026-01-04")
 
 
-def test_the_folder_holds_six_dags_and_no_import_error(parsed: Parsed) -> None:
+def test_the_folder_holds_eight_dags_and_no_import_error(parsed: Parsed) -> None:
     assert parsed["errors"] == {}
     assert set(parsed["dags"]) == {"sample_feed", *ALWAYS}
 
@@ -133,11 +141,47 @@ def test_a_rollback_is_rehearsed_and_approved_before_it_moves_the_pointer(parsed
     assert parsed["dags"]["widedeep_rollback"]["edges"] == [["approve", "move"], ["choose", "rehearse"], ["rehearse", "approve"]]
 
 
+@pytest.mark.parametrize(
+    ("dag", "param", "value", "fits"),
+    [
+        ("widedeep_promote_lane", "lane", "replay-2026-01-02-0f3a", True),
+        ("widedeep_promote_lane", "lane", "live", False),
+        ("widedeep_promote_lane", "lane", "Again", False),
+        ("widedeep_promote_lane", "reason", "   ", False),
+        ("widedeep_replay", "from", "2026-01-02", True),
+        ("widedeep_replay", "from", "yesterday", False),
+        ("widedeep_replay", "lane", None, True),
+        ("widedeep_replay", "lane", "live-2", True),
+        ("widedeep_replay", "lane", "live", False),
+        ("widedeep_replay", "on_hold", "pass", True),
+        ("widedeep_replay", "on_hold", "ask", False),
+    ],
+)
+def test_a_replay_wants_a_day_and_neither_it_nor_a_promotion_works_on_live(
+    dag: str, param: str, value: str | None, fits: bool, parsed: Parsed
+) -> None:
+    _, schema = parsed["dags"][dag]["params"][param]
+    if fits:
+        validate(value, schema, format_checker=FormatChecker())
+    else:
+        with pytest.raises(ValidationError):
+            validate(value, schema, format_checker=FormatChecker())
+
+
+def test_a_lane_is_compared_and_approved_before_the_pointer_moves(parsed: Parsed) -> None:
+    assert parsed["dags"]["widedeep_promote_lane"]["edges"] == [["approve", "promote"], ["compare", "approve"]]
+
+
+@pytest.mark.parametrize("dag", ["widedeep_replay", "widedeep_promote_lane", "widedeep_rollback"])
+def test_what_a_person_decides_is_started_by_hand_only_and_once_at_a_time(dag: str, parsed: Parsed) -> None:
+    assert (parsed["dags"][dag]["timetable"], parsed["dags"][dag]["max_active_runs"]) == ("NullTimetable", 1)
+
+
 def test_without_a_start_date_the_import_error_names_the_variable(parse: Any) -> None:
     broken = parse(WIDEDEEP_START_DATE=None)
     assert broken["dags"] == {}
     assert all("WIDEDEEP_START_DATE is not set" in text for text in broken["errors"].values())
-    assert len(broken["errors"]) == 6
+    assert len(broken["errors"]) == 8
 
 
 def test_a_feed_without_a_start_of_its_own_begins_with_the_daily_spans(parse: Any) -> None:

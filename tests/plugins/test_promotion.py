@@ -2,7 +2,7 @@
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -11,20 +11,9 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from widedeep_airflow.promotion import ApproveLaneOperator, CompareLaneOperator, PromoteLaneOperator
 
 from widedeep import steps
-from widedeep.artifacts import Candidate
 from widedeep.errors import OrderError, StaleError
 
-LANE, NEW, OLD = "replay-2026-01-02-0f3a", "r-" + "1" * 16, "r-" + "0" * 16
-PLAN = steps.LanePlan(
-    lane=LANE,
-    candidate=Candidate(release_id=NEW, span=date(2026, 1, 4), parent=None, manifest_sha256="0" * 64),
-    own=(date(2026, 1, 2), date(2026, 1, 4)),
-    champion=OLD,
-    champion_span=date(2026, 1, 4),
-    withdrawn=(OLD,),
-    pending=(),
-    holdout=(),
-)
+LANE, NEW = "replay-2026-01-02-0f3a", "r-" + "1" * 16
 VERDICT = f"evidence/{NEW}/verdict-0.json"
 BY_ANN = {"chosen_options": ["Approve"], "responded_by_user": {"name": "ann"}}
 
@@ -46,16 +35,16 @@ def library(monkeypatch):
     """A lane that the gate finds good; each step replaced where a test says so."""
 
     @contextmanager
-    def open_workplace(environment, *, actor):
+    def open_workplace(_environment, *, actor):
         yield Place(actor)
 
     monkeypatch.setattr(steps, "open_workplace", open_workplace)
     monkeypatch.setattr(steps, "require_safe_store", lambda _: None)
     monkeypatch.setattr(steps, "adopted", lambda *_: None)
-    monkeypatch.setattr(steps, "plan_lane_promotion", lambda place, lane: PLAN)
-    monkeypatch.setattr(steps, "compare_lane", lambda place, plan: VERDICT)
-    monkeypatch.setattr(steps, "decision_of", lambda place, key: "promote")
-    monkeypatch.setattr(steps, "lane_question", lambda place, plan, key, address: f"D = -0.01, {address(key)}")
+    monkeypatch.setattr(steps, "plan_lane_promotion", lambda *_: SimpleNamespace(told=lambda: "would take live's place"))
+    monkeypatch.setattr(steps, "compare_lane", lambda *_: VERDICT)
+    monkeypatch.setattr(steps, "decision_of", lambda *_: "promote")
+    monkeypatch.setattr(steps, "lane_question", lambda _place, _plan, key, address: f"D = -0.01, {address(key)}")
     return lambda name, step: monkeypatch.setattr(steps, name, step)
 
 
@@ -70,18 +59,25 @@ def context(fake_task):
 
 
 def compared(context):
-    return CompareLaneOperator(task_id="compare").execute(context())
+    return CompareLaneOperator().execute(context())
 
 
-def asking():
-    return ApproveLaneOperator(task_id="approve", patience=timedelta(hours=1))
+def asked(context):
+    return ApproveLaneOperator(task_id="approve", patience=timedelta(hours=1)).execute(context(compare=compared(context)))
 
 
-def test_what_was_compared_is_handed_on_with_where_a_browser_finds_the_report(context):
-    pushed = compared(context)
-    assert steps.LanePlan.model_validate(pushed["plan"]) == PLAN
-    assert (pushed["verdict"], pushed["decision"]) == (VERDICT, "promote")
-    assert pushed["told"] == f"D = -0.01, /widedeep/{VERDICT}"
+def moved(context):
+    return PromoteLaneOperator(task_id="promote").execute(context(compare=compared(context), approve=BY_ANN))
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What Airflow shows under Required Actions, instead of waiting for an answer."""
+    monkeypatch.setattr(ApprovalOperator, "execute", lambda self, _: self)
+
+
+def test_what_was_compared_is_handed_on_by_its_key(context):
+    assert compared(context) == {"verdict": VERDICT, "decision": "promote"}
 
 
 def test_a_lane_that_was_promoted_is_not_compared_again(context, library):
@@ -96,34 +92,43 @@ def test_a_lane_that_can_not_be_promoted_fails_at_once_in_words(context, library
         compared(context)
 
 
+@pytest.mark.usefixtures("shown")
 @pytest.mark.parametrize("decision", ["promote", "hold"])
-def test_a_person_is_asked_about_what_the_gate_passes_or_holds_and_no_answer_is_a_no(context, library, monkeypatch, decision):
+def test_a_person_is_asked_about_what_the_gate_passes_or_holds_and_no_answer_is_a_no(context, library, decision):
     library("decision_of", lambda *_: decision)
-    monkeypatch.setattr(ApprovalOperator, "execute", lambda self, _: (self.subject, self.defaults, self.response_timeout))
-    assert asking().execute(context(compare=compared(context))) == ("Promote the lane?", ["Reject"], timedelta(hours=1))
-    assert "xcom_pull(task_ids='compare')['told']" in asking().body
+    question = asked(context)
+    assert (question.subject, question.defaults) == (f"Promote lane {LANE} over live?", ["Reject"])
+    assert question.response_timeout == timedelta(hours=1)
+    assert question.body == f"D = -0.01, /widedeep/{VERDICT}\n\nReason: a corrected day"
 
 
+@pytest.mark.usefixtures("shown")
 def test_nobody_is_asked_about_what_the_gate_rejects(context, library):
     library("decision_of", lambda *_: "reject")
     with pytest.raises(AirflowSkipException, match="the gate rejects"):
-        asking().execute(context(compare=compared(context)))
+        asked(context)
+
+
+@pytest.mark.usefixtures("shown")
+def test_nobody_is_asked_about_a_comparison_with_a_champion_that_live_has_left(context, library):
+    library("lane_question", failing(StaleError("Compare the lane again.")))
+    with pytest.raises(AirflowFailException, match="clear compare with Downstream"):
+        asked(context)
 
 
 def test_the_move_names_who_approved_it_and_why(context, library):
-    moved = []
+    made = []
 
-    def promote_lane(place, plan, verdict, reason):
-        moved.append((place.actor, plan, verdict, reason))
+    def promote_lane(place, lane, verdict, reason):
+        made.append((place.actor, lane, verdict, reason))
         return SimpleNamespace(release_id=NEW)
 
     library("promote_lane", promote_lane)
-    assert PromoteLaneOperator(task_id="adopt").execute(context(compare=compared(context), approve=BY_ANN)) == NEW
-    actor = "airflow:widedeep_promote_lane/manual__1, approved by ann"
-    assert moved == [(actor, PLAN, VERDICT, "a corrected day")]
+    assert moved(context) == NEW
+    assert made == [("airflow:widedeep_promote_lane/manual__1, approved by ann", LANE, VERDICT, "a corrected day")]
 
 
 def test_after_live_has_moved_on_the_comparison_is_to_be_cleared(context, library):
     library("promote_lane", failing(StaleError("the live champion changed.")))
     with pytest.raises(AirflowFailException, match="clear compare with Downstream"):
-        PromoteLaneOperator(task_id="adopt").execute(context(compare=compared(context), approve=BY_ANN))
+        moved(context)
