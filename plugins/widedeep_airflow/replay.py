@@ -19,9 +19,10 @@ class ReplayOperator(BaseOperator):
     """
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        params, first = context["params"], day(context["params"]["from"], "Param 'from'")
+        params = context["params"]
         with opened(context, decider=self.task_id) as (steps, place):
             steps.require_safe_store(place)
+            first = day(params["from"], "Param 'from'")
             plan = steps.plan_replay(place, first, params["lane"] or steps.new_lane(first, context["run_id"]))
             self.log.info("%s", plan.told())
             done = steps.replay(place, plan, params["on_hold"], lambda where, step: self.log.info("%s: %s", where, step))
