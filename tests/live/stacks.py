@@ -7,6 +7,7 @@ import secrets
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from widedeep.local.stack import Place, Stack, load_stack
 
 COMMAND = str(Path(sys.executable).with_name("widedeep"))
 RETRAIN, ROLLBACK, REVIEW = "widedeep_retrain", "widedeep_rollback", "widedeep_review"
+REPLAY, PROMOTE = "widedeep_replay", "widedeep_promote_lane"
 PATIENCE_S = 1200  # the bootstrap and three spans took four minutes on two busy cores
 
 
@@ -80,3 +82,13 @@ def _state(api: AirflowApi, path: str) -> str | None:
     """None while the server does not answer, or not with a state."""
     status, answer = api.call("GET", path)
     return str(answer["state"]) if status == 200 else None
+
+
+def answer(api: AirflowApi, run: str, task: str, fits: Callable[[str], bool], **form: str) -> dict[str, Any]:
+    """Answer a required action with the option that fits, as the page does. Returns what was asked."""
+    await_state(api, f"{run}/taskInstances/{task}", "awaiting_input")
+    where = f"{run}/taskInstances/{task}/-1/hitlDetails"
+    asked: dict[str, Any] = api.get(where)
+    option = next(option for option in asked["options"] if fits(option))
+    assert api.call("PATCH", where, {"chosen_options": [option], "params_input": form})[0] == 200
+    return asked

@@ -1,4 +1,4 @@
-"""A day is delivered again: its run names who learnt it, the chain is rebuilt beside live, a person approves, live goes on from it."""
+"""A day is delivered again: its run names who learnt it, the chain is rebuilt, a person approves, live goes on from the lane."""
 
 import io
 from collections.abc import Iterator

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from tests.live.stacks import (
     RETRAIN,
     REVIEW,
     ROLLBACK,
+    answer,
     await_settled,
     await_state,
     free_base,
@@ -208,16 +209,6 @@ def runs(api: AirflowApi) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = api.get(f"dags/{RETRAIN}/dagRuns?limit=50")["dag_runs"]
     yesterday = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
     return [run for run in found if (run["logical_date"] or "9999")[:10] <= yesterday]
-
-
-def answer(api: AirflowApi, run: str, task: str, fits: Callable[[str], bool], **form: str) -> dict[str, Any]:
-    """Answer a required action with the option that fits, as the page does. Returns what was asked."""
-    await_state(api, f"{run}/taskInstances/{task}", "awaiting_input")
-    where = f"{run}/taskInstances/{task}/-1/hitlDetails"
-    asked: dict[str, Any] = api.get(where)
-    option = next(option for option in asked["options"] if fits(option))
-    assert api.call("PATCH", where, {"chosen_options": [option], "params_input": form})[0] == 200
-    return asked
 
 
 def page(stack: Stack, url: str) -> str:

@@ -14,7 +14,7 @@ from widedeep.local.health import call
 from widedeep.local.stack import Stack
 
 BOOTSTRAP = "widedeep_bootstrap"
-DAGS = (BOOTSTRAP, "widedeep_retrain", "widedeep_rollback", "sample_feed")
+DAGS = (BOOTSTRAP, "widedeep_retrain", "widedeep_rollback", "widedeep_replay", "widedeep_promote_lane", "sample_feed")
 PARSED_S = 120  # the first parse of the DAG files, on a cold disk
 CONFLICT = 409
 NOT_FOUND = 404
