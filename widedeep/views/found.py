@@ -1,0 +1,65 @@
+"""What lies below `lanes/`, from one listing: the lanes, and the keys of what each has settled."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+from widedeep.artifacts import LIVE, ChampionPointer, Outcome
+from widedeep.publishing import layout
+from widedeep.views.shelf import Shelf, Unreadable
+
+
+@dataclass
+class LaneKeys:
+    """Keys of one lane; `outcomes` and `promotions` by span, `moves` from the first."""
+
+    outcomes: dict[date, str] = field(default_factory=dict)
+    promotions: dict[date, list[str]] = field(default_factory=lambda: defaultdict(list))
+    additions: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
+    moves: list[str] = field(default_factory=list)
+
+
+def lane_keys(shelf: Shelf) -> Mapping[str, LaneKeys]:
+    """All lanes by name, `live` first; a key that is none of ours is passed over."""
+    found: dict[str, LaneKeys] = defaultdict(LaneKeys)
+    for key in shelf.keys(layout.lanes()):
+        parts = key.split("/")
+        if len(parts) > 2:  # noqa: PLR2004 (lanes/<lane>/…)
+            _sort_in(found[parts[1]], parts[1], key)
+    return dict(sorted(found.items(), key=lambda item: (item[0] != LIVE, item[0])))
+
+
+def _sort_in(lane: LaneKeys, name: str, key: str) -> None:
+    try:
+        if key.startswith(layout.outcomes(name)):
+            lane.outcomes[layout.outcome_span(key)] = key
+        elif key.startswith(layout.promotions(name)):
+            lane.promotions[date.fromisoformat(layout.part(key, 3))].append(key)
+        elif key.startswith(layout.additions(name)):
+            lane.additions.append(key)
+        elif key.startswith(layout.held_rows(name)):
+            lane.held.append(key)
+        elif layout.part(key, 2) == "moves":
+            lane.moves.append(key)
+    except ValueError:  # somebody's own file
+        return
+
+
+def pointer_of(shelf: Shelf, lane: str) -> ChampionPointer | Unreadable | None:
+    """Whom readers of the lane follow now."""
+    return shelf.fresh(layout.champion(lane), ChampionPointer.from_bytes)
+
+
+def outcome_of(shelf: Shelf, lane: LaneKeys, span: date, pointer: ChampionPointer | None = None) -> Outcome | Unreadable | None:
+    """How the lane settled a span: that it was promoted stands over what else was written of it."""
+    promoted = [shelf.value(key, Outcome.from_bytes) for key in lane.promotions.get(span, ())]
+    kept = [outcome for outcome in promoted if isinstance(outcome, Outcome)]
+    if kept:
+        return max(kept, key=lambda outcome: outcome.settled_at)
+    own = shelf.value(lane.outcomes[span], Outcome.from_bytes) if span in lane.outcomes else None
+    if isinstance(own, Outcome) and pointer and pointer.span == span and own.result != "promoted":
+        told = {"result": "promoted", "release_id": pointer.release_id, "settled_at": pointer.moved_at}
+        return own.model_copy(update={**told, "settled_by": pointer.moved_by})
+    return own
