@@ -1,4 +1,4 @@
-"""What Airflow finds of this project besides its DAGs: the pages of reports."""
+"""What Airflow finds of this project besides its DAGs: its pages."""
 
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,9 +17,24 @@ async def pages(scope: "Scope", receive: "Receive", send: "Send") -> None:
     await app(scope, receive, send)
 
 
+def releases_view(destination: str, url_route: str) -> dict[str, str]:
+    """The Releases page in Airflow's UI; without a slash in front its address follows the prefix that Airflow is served under."""
+    return {
+        "name": "Releases",
+        "href": f"{PREFIX.removeprefix('/')}/releases",
+        "destination": destination,
+        "url_route": url_route,
+    }
+
+
 class WidedeepPlugin(AirflowPlugin):
-    """Mounts `widedeep_airflow.pages` in the API server; the scheduler tells runs of a backfill which it is."""
+    """Mounts `widedeep_airflow.pages` in the API server and shows the Releases page under Browse and on each DAG; the scheduler
+    tells runs of a backfill which it is."""
 
     name = "widedeep"
     fastapi_apps: ClassVar = [{"app": pages, "url_prefix": PREFIX, "name": "widedeep"}]
+    external_views: ClassVar = [
+        {**releases_view("nav", "widedeep-releases"), "category": "browse"},
+        releases_view("dag", "widedeep-releases-of-dag"),
+    ]
     listeners: ClassVar = [backfills]

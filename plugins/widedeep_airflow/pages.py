@@ -1,24 +1,15 @@
-"""Reports in the browser: `/widedeep/KEY` shows a page from the store to whoever may read the daily DAG.
+"""Pages in the browser, for whoever may read the daily DAG: the Releases page, and reports. `/widedeep/KEY` shows one.
 
-Only pages of reports are shown. They may quote what somebody delivered, so nothing in them runs.
+Of the store only pages of reports are shown as they are. They may quote what somebody delivered, so nothing in them runs.
 """
 
-import os
-from functools import cache
-from typing import TYPE_CHECKING
-
-from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
-from airflow.api_fastapi.core_api.security import requires_access_dag
-from fastapi import Depends, FastAPI, HTTPException, Response
+from fastapi import FastAPI, HTTPException, Response
 
 from widedeep.errors import WidedeepError
 from widedeep.publishing import layout
-from widedeep_airflow.connection import task_environment
+from widedeep_airflow.readers import READERS, open_store
+from widedeep_airflow.releases.routes import router
 
-if TYPE_CHECKING:
-    from widedeep.publishing.store import ObjectStore
-
-READERS = Depends(requires_access_dag("GET", DagAccessEntity.RUN, "widedeep_retrain"))
 HEADERS = {
     "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'",
     "X-Content-Type-Options": "nosniff",
@@ -29,14 +20,7 @@ HEADERS = {
 app = FastAPI(title="Widedeep", docs_url=None, redoc_url=None, openapi_url=None)
 
 
-@cache
-def open_store() -> "ObjectStore":
-    """The chain's store, as tasks reach it. Imported when first asked, since every Airflow process loads this module."""
-    from widedeep.config import load_settings
-    from widedeep.publishing.s3 import open_store
-
-    environment = task_environment(os.environ)
-    return open_store(load_settings(environment), environment)
+app.include_router(router)
 
 
 # No coroutine: Airflow's server calls it in a thread, so that a slow store holds up nobody else.

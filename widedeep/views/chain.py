@@ -36,6 +36,7 @@ class Quality(View):
     ne: float | None
     calibration: float | None
     log_loss: float
+    label_rate: float
     rows: int
     users: int
 
