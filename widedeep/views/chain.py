@@ -198,7 +198,7 @@ def _judged(key: str, verdict: Verdict) -> Judged:
 
 
 def _quality(metrics: MetricReport | None) -> Quality | None:
-    return Quality.model_validate(metrics.model_dump()) if metrics else None
+    return Quality.model_validate(metrics, from_attributes=True) if metrics else None
 
 
 def fitting(verdicts: tuple[Judged, ...], outcome: Outcome) -> Judged | None:

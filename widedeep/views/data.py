@@ -95,7 +95,7 @@ def _day(shelf: Shelf, live: LaneKeys, versions: dict[date, list[str]], span: da
         result=outcome.result if isinstance(outcome, Outcome) else None,
         versions=tuple(sorted(map(_version, (s for s in snapshots if isinstance(s, Snapshot))), key=lambda v: v.version)),
         taken_out=_taken_out(own[1]) if own else 0,
-        findings=tuple(Found.model_validate(finding.model_dump()) for finding in findings),
+        findings=tuple(Found.model_validate(finding, from_attributes=True) for finding in findings),
         cells=tuple(_cells(findings, _drift(shelf, outcome))),
         report=layout.data_report(own[0]) if own else None,
         problems=tuple(damaged),

@@ -200,7 +200,7 @@ def _whole(shelf: Shelf, manifest: Manifest, there: tuple[str, ...]) -> Release:
         format=manifest.format,
         manifest_sha256=manifest.content_digest(),
         parent=lineage.parent,
-        code=Code.model_validate(lineage.model_dump(include={*Code.model_fields})),
+        code=Code.model_validate({**dict(lineage), "profile": lineage.profile.model_dump(exclude_none=True)}),
         learnt=tuple(map(_piece, lineage.learnt)),
         inherited=len(spans),
         inherited_from=min(spans, default=None),
@@ -221,7 +221,7 @@ def _whole(shelf: Shelf, manifest: Manifest, there: tuple[str, ...]) -> Release:
 
 
 def _piece(part: Part) -> Piece:
-    return Piece.model_validate(part.model_dump())
+    return Piece.model_validate(part, from_attributes=True)
 
 
 def _ancestors(shelf: Shelf, manifest: Manifest) -> Iterator[Ancestor]:
@@ -258,7 +258,7 @@ def _dry_runs(shelf: Shelf, evidence: tuple[str, ...]) -> Iterator[Rehearsed]:
         if layout.evidence_name(key).startswith("dry-run-"):
             found = shelf.value(key, DryRunReport.from_bytes)
             if isinstance(found, DryRunReport):
-                yield Rehearsed.model_validate(found.model_dump())
+                yield Rehearsed.model_validate(found, from_attributes=True)
 
 
 def _settled(shelf: Shelf, release_id: str, span: date) -> Iterator[Settled]:

@@ -113,8 +113,7 @@ def _seen(data: bytes) -> Seen:
 
 
 def _champion(pointer: ChampionPointer, seen: Seen | Unreadable | None) -> Champion:
-    told = pointer.model_dump(exclude={"withdrawn"})
-    return Champion.model_validate({**told, "withdrawn": len(pointer.withdrawn), "there": seen is not None})
+    return Champion.model_validate({**dict(pointer), "withdrawn": len(pointer.withdrawn), "there": seen is not None})
 
 
 def _waiting(outcome: Outcome) -> Waiting:
