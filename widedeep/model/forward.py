@@ -41,6 +41,22 @@ def probabilities(weights: Tensors, encoded: EncodedBatch) -> NDArray[np.float64
     return found
 
 
+def contributions(bundle: Bundle, encoded: EncodedBatch) -> dict[str, NDArray[np.float64]]:
+    """(B,) float64 log-odds each: what `bias`, `wide` and `deep` add to a row's score. A part that is off adds nothing.
+
+    Raises:
+        IntegrityError: as `scores`.
+    """
+    require_own(bundle, encoded)
+    weights = bundle.weights
+    starts = range(0, len(encoded), SCORING_BATCH)
+    with torch.inference_mode():
+        batches = [encoded.slice(start, min(start + SCORING_BATCH, len(encoded))) for start in starts]
+        each = [(_bias(weights, batch), _wide(weights, batch), _deep(weights, batch)) for batch in batches]
+    names = ("bias", "wide", "deep")
+    return {name: torch.cat([parts[i] for parts in each]).to(torch.float64).numpy() for i, name in enumerate(names)}
+
+
 def wide_logits(table: torch.Tensor, flat: torch.Tensor, row_of: torch.Tensor, rows: int) -> torch.Tensor:
     """(B,) float32: each row's sum of its entries' weights in `table` (V + C,). Entry i is table row flat[i] of row row_of[i]."""
     return _summed(table[flat], row_of, rows)
@@ -95,14 +111,30 @@ def require_own(bundle: Bundle, encoded: EncodedBatch) -> None:
 
 
 def _logits(weights: Tensors, batch: EncodedBatch) -> torch.Tensor:
-    logits = weights["bias"].expand(len(batch))
+    logits = _bias(weights, batch)
     if "wide.values" in weights:
-        picked = _picked(weights["wide.values"], weights["wide.crosses"], torch.from_numpy(batch.wide.flat))
-        logits = logits + _summed(picked, torch.from_numpy(batch.wide.row_of()), len(batch))
+        logits = logits + _wide(weights, batch)
     if "embedding" in weights:
-        rows, dense = torch.from_numpy(batch.rows), torch.from_numpy(batch.dense)
-        logits = logits + deep_logits(weights["embedding"], rows, bag_tensors(batch.bags), dense, deep_layers(weights))
+        logits = logits + _deep(weights, batch)
     return logits
+
+
+def _bias(weights: Tensors, batch: EncodedBatch) -> torch.Tensor:
+    return weights["bias"].expand(len(batch))
+
+
+def _wide(weights: Tensors, batch: EncodedBatch) -> torch.Tensor:
+    if "wide.values" not in weights:
+        return torch.zeros(len(batch))
+    picked = _picked(weights["wide.values"], weights["wide.crosses"], torch.from_numpy(batch.wide.flat))
+    return _summed(picked, torch.from_numpy(batch.wide.row_of()), len(batch))
+
+
+def _deep(weights: Tensors, batch: EncodedBatch) -> torch.Tensor:
+    if "embedding" not in weights:
+        return torch.zeros(len(batch))
+    rows, dense = torch.from_numpy(batch.rows), torch.from_numpy(batch.dense)
+    return deep_logits(weights["embedding"], rows, bag_tensors(batch.bags), dense, deep_layers(weights))
 
 
 def _picked(values: torch.Tensor, crosses: torch.Tensor, flat: torch.Tensor) -> torch.Tensor:

@@ -59,15 +59,15 @@ def rank(store: ObjectStore, contract: Contract, manifest: Manifest, user: str, 
         )
     releases.download(store, manifest, folder, {*READER_FILES, CATALOGUE_FILE})
     catalogue = pq.read_table(folder / CATALOGUE_FILE)
-    last_seen = _last_row(store, contract, manifest, user, folder)
-    scores = score_rows(load_bundle(folder, optimizer=False), _requests(catalogue, last_seen, user, contract), contract)
+    last_seen = last_row(store, contract, manifest, user, folder)
+    scores = score_rows(load_bundle(folder, optimizer=False), requests(catalogue, last_seen, user, contract), contract)
     best = np.argsort(-scores, kind="stable")[:top]
     return Ranking(
         manifest.release_id, user, last_seen is not None, tuple(_item(catalogue, i, scores[i], contract) for i in best)
     )
 
 
-def _last_row(store: ObjectStore, contract: Contract, manifest: Manifest, user: str, folder: Path) -> pa.Table | None:
+def last_row(store: ObjectStore, contract: Contract, manifest: Manifest, user: str, folder: Path) -> pa.Table | None:
     """The user's newest row in the spans that the release knows, newest span first; (1, columns) or None.
 
     Whole snapshots are read: a held-out row tells what the user is like as well as a learnt one, and no label is used. Each span
@@ -82,7 +82,7 @@ def _last_row(store: ObjectStore, contract: Contract, manifest: Manifest, user: 
     return None
 
 
-def _requests(catalogue: pa.Table, last_seen: pa.Table | None, user: str, contract: Contract) -> pa.Table:
+def requests(catalogue: pa.Table, last_seen: pa.Table | None, user: str, contract: Contract) -> pa.Table:
     """(K, columns): the user's and the context's values as last logged, repeated beside each candidate item."""
     columns = {name: catalogue[name] for name in item_columns(contract)}
     for name in contract.columns:

@@ -125,6 +125,32 @@ def show_days(limit: Limit = 30, before: date | None = None) -> Response:
     return answer(lambda shelf: days(shelf, limit, before))
 
 
+User = Annotated[str, Query(min_length=1, max_length=200)]
+
+
+@router.get("/api/rank")
+def show_lists(one: Other, other: Other, user: User) -> dict[str, Any]:
+    """What a user would see by two releases. It takes seconds: the models are loaded in a process of their own."""
+    return scored(one, other, user)
+
+
+@router.get("/api/rank/moved")
+def show_moved(one: Other, other: Other) -> dict[str, Any]:
+    """What differs in the lists of sample users."""
+    return scored(one, other, None)
+
+
+def scored(one: str, other: str, user: str | None) -> dict[str, Any]:
+    from widedeep_airflow.releases import scoring
+
+    try:
+        return scoring.explained(one, other, user)
+    except scoring.BusyError as error:
+        raise HTTPException(429, str(error)) from error
+    except scoring.NoListError as error:
+        raise HTTPException(422, str(error)) from error
+
+
 @router.get("/api/rights")
 def show_rights(user: GetUserDep) -> dict[str, Any]:
     """Which DAGs this person may start. It spares a form that Airflow would refuse; Airflow asks again when it is sent."""

@@ -1,0 +1,76 @@
+"""Lists of a user by two releases: scored in a process of its own, so that the API server never loads torch.
+
+One at a time: a model may take gigabytes, and the server's memory is Airflow's.
+"""
+
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+from functools import lru_cache
+from threading import Lock
+from typing import Any
+
+from widedeep_airflow.connection import task_environment
+
+log = logging.getLogger(__name__)
+
+PATIENCE_S = 120
+"""A list on the sample takes five seconds on two busy cores, of which four import torch; a model of 2 GB has to be fetched first."""
+
+MAIN = "from widedeep.cli import main; main()"
+USAGE = 2
+"""Exit status of the command where the request is at fault: its sentence is for whoever asked."""
+
+one_at_a_time = Lock()
+
+
+class NoListError(Exception):
+    """There is no list, and why, in a sentence for a browser."""
+
+
+class BusyError(NoListError):
+    """Somebody else's list is being made."""
+
+
+@lru_cache(maxsize=64)
+def explained(one: str, other: str, user: str | None) -> dict[str, Any]:
+    """What `widedeep explain --json` says. Equal questions have equal answers, since releases never change.
+
+    Raises:
+        BusyError: another one is under way.
+        NoListError: it failed, or took too long.
+    """
+    whose = ["--user", user] if user is not None else []
+    if not one_at_a_time.acquire(blocking=False):
+        raise BusyError("Another list is being made. Try again in a moment.")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", MAIN, "explain", "--json", *whose, "--", one, other],
+            env={**task_environment(os.environ), "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            timeout=PATIENCE_S,
+            text=True,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise NoListError(
+            f"The models were not loaded within {PATIENCE_S} s. `widedeep explain` in a shell waits longer."
+        ) from error
+    finally:
+        one_at_a_time.release()
+    if done.returncode:
+        log.warning("explain %s %s: %s", one, other, done.stderr[-2000:])
+        raise NoListError(
+            told(done.stderr) if done.returncode == USAGE else "The models can't be loaded. The server's log says why."
+        )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def told(stderr: str) -> str:
+    """The command's own sentence, without addresses."""
+    sentence = stderr.rpartition("error:")[2].strip() or "The request can't be answered."
+    return re.sub(r"(s3|https?|file)://\S+", "the store", sentence)
