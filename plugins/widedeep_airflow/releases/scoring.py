@@ -18,7 +18,7 @@ from widedeep_airflow.connection import task_environment
 log = logging.getLogger(__name__)
 
 PATIENCE_S = 120
-"""A list on the sample takes five seconds on two busy cores, of which four import torch; a model of 2 GB has to be fetched first."""
+"""A list on the sample takes some ten seconds on two busy cores, most of it imports; a model of 2 GB has to be fetched first."""
 
 MAIN = "from widedeep.cli import main; main()"
 USAGE = 2
