@@ -47,7 +47,7 @@ const PANELS = [
   { name: "Vocabulary: rows given and taken", bars: [(p) => p.learnt && p.learnt.new_values + p.learnt.new_crosses, (p) => p.learnt && -(p.learnt.evicted_values + p.learnt.evicted_crosses)], format: (v) => count(Math.round(v)), note: "up: new values and crosses; down: evicted" },
   { name: "Table size", lines: [(p) => p.learnt?.table_bytes ?? null], zero: true, format: (v) => `${(v / 2 ** 20).toFixed(v < 2 ** 24 ? 1 : 0)} MiB`, note: "of all values and crosses that have rows" },
   { name: "Unseen crosses", lines: [(p) => p.learnt?.unseen_crosses ?? null, (p) => p.learnt?.oov ?? null], zero: true, format: (v) => percent(v, 0), note: "share of the day's crosses (●) and values (■) that the parent had no rows for" },
-  { name: "Warm-start debt", lines: [(p) => p.debt ?? null], zero: true, format: (v) => `${Math.round(v)} d`, note: "days of the line since a model from scratch: what it has never seen together again" },
+  { name: "Warm-start debt", lines: [(p) => p.debt ?? null], zero: true, format: (v) => `${Math.round(v)} d`, note: "days of the line since a model from scratch: how long ago all of it was last learnt together" },
   { name: "Duration of the steps", stack: true, format: (v) => (v >= 120 ? `${Math.round(v / 60)} min` : `${Math.round(v)} s`), note: "by task, from Airflow" },
 ];
 
@@ -184,7 +184,7 @@ class View {
     if (panel.ideal !== undefined) { low = Math.min(low, panel.ideal); high = Math.max(high, panel.ideal); }
     const pad = (high - low || Math.abs(high) || 1) * 0.06;
     const y = axis(low === 0 ? 0 : low - pad, high + pad, bottom, GAP);
-    const grid = y.ticks().map((v) => [s("line", { x1: LEFT, x2: width - RIGHT, y1: y.at(v), y2: y.at(v), class: "grid" }), s("text", { x: LEFT - 5, y: y.at(v) + 4, "text-anchor": "end", class: "dim" }, panel.format(v))]);
+    const grid = apart(y.ticks(), panel).map((v) => [s("line", { x1: LEFT, x2: width - RIGHT, y1: y.at(v), y2: y.at(v), class: "grid" }), s("text", { x: LEFT - 5, y: y.at(v) + 4, "text-anchor": "end", class: "dim" }, panel.format(v))]);
     const parts = panel.bars ? bars(panel, shown, x, y) : lines(panel, shown, x, y);
     const ideal = panel.ideal === undefined ? null : s("line", { x1: LEFT, x2: width - RIGHT, y1: y.at(panel.ideal), y2: y.at(panel.ideal), class: "ideal" });
     return h("figure", null, h("figcaption", { class: "key" }, h("strong", null, panel.name), panel.note),
@@ -197,7 +197,7 @@ class View {
     const height = 118, bottom = height - 6;
     const total = (p) => Object.values(this.durations.get(p.span)).reduce((a, b) => a + b, 0);
     const y = axis(0, Math.max(...known.map(total)) * 1.05 || 1, bottom, GAP);
-    const half = Math.max(1, Math.min(9, 0.38 * (x.at(1) - x.at(0))));
+    const half = Math.max(1, Math.min(9, 0.38 * x.unit));
     const parts = known.flatMap((p) => {
       let from = 0;
       return STEPS.map((step, i) => {
@@ -207,7 +207,7 @@ class View {
         return bar;
       });
     });
-    const grid = y.ticks().map((v) => [s("line", { x1: LEFT, x2: width - RIGHT, y1: y.at(v), y2: y.at(v), class: "grid" }), s("text", { x: LEFT - 5, y: y.at(v) + 4, "text-anchor": "end", class: "dim" }, panel.format(v))]);
+    const grid = apart(y.ticks(), panel).map((v) => [s("line", { x1: LEFT, x2: width - RIGHT, y1: y.at(v), y2: y.at(v), class: "grid" }), s("text", { x: LEFT - 5, y: y.at(v) + 4, "text-anchor": "end", class: "dim" }, panel.format(v))]);
     const keys = STEPS.map((step, i) => h("span", null, swatch(i), step));
     return h("figure", null, h("figcaption", null, h("strong", null, panel.name), keys), s("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${panel.name} of ${known.length} days` }, grid, parts));
   }
@@ -293,8 +293,11 @@ function lines(panel, shown, x, y) {
   });
 }
 
+/** Ticks whose words repeat say nothing. */
+const apart = (ticks, panel) => ticks.filter((v, i) => !i || panel.format(v) !== panel.format(ticks[i - 1]));
+
 function bars(panel, shown, x, y) {
-  const half = Math.max(0.5, Math.min(9, 0.38 * (x.at(1) - x.at(0))));
+  const half = Math.max(0.5, Math.min(9, 0.38 * x.unit));
   return shown.flatMap((p) => panel.bars.map((of, i) => {
     const value = of(p);
     if (!value) return null;
@@ -307,7 +310,7 @@ const swatch = (i) => s("svg", { viewBox: "0 0 10 10", class: "sw", "aria-hidden
 
 function dates(x, y) {
   const span = x.high - x.low;
-  const step = [1, 2, 7, 14, 30, 91, 182, 365, 730].find((days) => (x.at(x.low + days) - x.at(x.low)) > 78) ?? 1460;
+  const step = [1, 2, 7, 14, 30, 91, 182, 365, 730].find((days) => days * x.unit > 78) ?? 1460;
   const found = [s("line", { x1: x.at(x.low), x2: x.at(x.high), y1: y, y2: y, class: "axis" })];
   for (let day = Math.ceil(x.low / step) * step; day <= x.high; day += step) {
     if (span > 0) found.push(s("text", { x: x.at(day), y: y + 14, "text-anchor": day - x.low < step / 3 ? "start" : "middle", class: "dim" }, new Date(day * DAY).toISOString().slice(step > 300 ? 0 : 2, 10)));

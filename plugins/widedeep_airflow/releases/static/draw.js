@@ -51,10 +51,10 @@ export function axis(low, high, start, end) {
     const rough = reach / about, power = 10 ** Math.floor(Math.log10(rough));
     const step = power * [1, 2, 5, 10].find((times) => reach / (power * times) <= about);
     const found = [];
-    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9; i++) found.push(i * step);
+    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9; i++) found.push(i * step || 0); // no −0
     return found;
   };
-  return { at, ticks, low, high };
+  return { at, ticks, low, high, unit: (end - start) / reach };
 }
 
 /** The shape of a result, so that colour alone tells nothing. */

@@ -89,12 +89,18 @@ function graph(found) {
   return h("div", { class: "wide", tabindex: "0", role: "group", "aria-label": "Lineage graph, scrolls sideways" }, svg);
 }
 
+/** By version of a span: which of its rows. */
+function pieces(list) {
+  const by = Map.groupBy(list, (p) => `${p.span} v${p.version}`);
+  return [...by].map(([name, parts]) => `${name} (${parts.map((p) => (p.part === "train" ? "training" : "held-out")).join(" and ")} rows)`).join(", ") || "nothing";
+}
+
 function made(found) {
   const run = (by) => { const at = runOf(by); return at ? h("a", { href: runAddress(at.dag, at.run), onclick: follow }, `${at.dag}, ${at.run}`) : by; };
   const docs = Object.entries(found.data_docs);
   return h("dl", null,
-    found.deeds.flatMap((d) => [h("dt", null, d.deed), h("dd", null, `${when(d.at)} by `, run(d.by), `, contract ${d.contract} ${d.contract_digest.slice(0, 12)}, Python ${d.python}`)]),
-    h("dt", null, "learnt"), h("dd", null, found.learnt.map((p) => `${p.span} v${p.version} (${p.part})`).join(", ")),
+    found.deeds.toSorted((a, b) => a.at.localeCompare(b.at)).flatMap((d) => [h("dt", null, d.deed), h("dd", null, `${when(d.at)} by `, run(d.by), `, contract ${d.contract} ${d.contract_digest.slice(0, 12)}, Python ${d.python}`)]),
+    h("dt", null, "learnt"), h("dd", null, pieces(found.learnt)),
     h("dt", null, "inherited"), h("dd", null, found.inherited ? `${count(found.inherited)} parts, ${found.inherited_from} to ${found.inherited_until}` : "nothing"),
     h("dt", null, "parents"), h("dd", null, found.ancestors.length ? found.ancestors.flatMap((a, i) => [i ? " ← " : "", releaseLink(a.release_id)]) : "none", found.ancestors.at(-1)?.parent ? " ← …" : ""),
     h("dt", null, "numbers"), h("dd", null, Object.entries(found.code.profile).filter(([, v]) => v !== null).map(([k, v]) => `${k} ${v}`).join(", ")),
@@ -152,7 +158,6 @@ async function compare(one, other) {
   const found = await own(`releases/${one}/difference?other=${other}`);
   if (found.state) return broken(found);
   const sides = (title, rows) => [h("h2", null, `${title} (${rows.length})`), rows.length ? table(["", short(one), short(other)], rows.map((r) => h("tr", null, h("th", { scope: "row" }, r.name), h("td", null, r.one ?? "–"), h("td", null, r.other ?? "–")))) : h("p", { class: "faint" }, "the same in both")];
-  const pieces = (list) => list.map((p) => `${p.span} v${p.version} (${p.part})`).join(", ") || "nothing";
   return h("div", null, h("h2", null, releaseLink(one), " beside ", releaseLink(other)),
     sides("Figures of the gate, each on its own day's rows", found.figures), sides("Configuration of the model", found.specification), sides("Inputs", found.inputs),
     h("h2", null, "Data learnt by itself"), h("dl", null, h("dt", null, `only ${short(one)}`), h("dd", null, pieces(found.only_one)), h("dt", null, `only ${short(other)}`), h("dd", null, pieces(found.only_other))),
