@@ -3,8 +3,6 @@
 import sys
 import threading
 from collections import Counter
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 
 import pytest
 from fastapi import HTTPException
@@ -12,14 +10,11 @@ from fastapi.testclient import TestClient
 from widedeep_airflow import pages, readers
 from widedeep_airflow.releases import routes
 
+from benchmarks import made_chain as chains
 from widedeep.artifacts import Snapshot, Validation
 from widedeep.errors import SettingsError, StoreAccessError, StoreUnavailableError
 from widedeep.publishing import layout
 from widedeep.publishing.memory import MemoryStore
-
-_spec = spec_from_file_location("chains", Path(__file__).with_name("chains.py"))
-chains = module_from_spec(_spec)
-_spec.loader.exec_module(chains)
 
 READS = ("/api/today", "/api/chain", "/api/days", "/api/rights", "/api/releases/r-0123456789abcdef", "/releases")
 

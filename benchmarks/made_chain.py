@@ -1,6 +1,5 @@
-"""Chains of any length in a store in memory, made without training: what the page reads of them is as the steps write it."""
+"""Chains of any length, made without training: what the page reads of them is as the steps write it."""
 
-import json
 from datetime import UTC, date, datetime, timedelta
 
 from widedeep.artifacts import (
@@ -20,7 +19,7 @@ from widedeep.artifacts import (
     sha256,
 )
 from widedeep.publishing import layout
-from widedeep.publishing.memory import MemoryStore
+from widedeep.publishing.store import ObjectStore
 
 FIRST = date(2020, 1, 1)
 DIGEST = "0" * 64
@@ -54,7 +53,7 @@ def training(span: date, scratch: bool) -> bytes:
     return canonical_json({"rows": 1000, "steps": 9, "log_loss": 0.6, "warm_start": warm, "parts": [own], "fitted": {}})
 
 
-def make_chain(store: MemoryStore, days: int) -> list[str]:
+def make_chain(store: ObjectStore, days: int) -> list[str]:
     """A live lane of so many days; returns the ids of its releases in order. The last day is promoted."""
     made: list[str] = []
     champion: Manifest | None = None
@@ -140,10 +139,5 @@ def pointer_to(champion: Manifest, sequence: int, **changed: object) -> Champion
     )
 
 
-def verdict_key(store: MemoryStore, release_id: str) -> str:
+def verdict_key(store: ObjectStore, release_id: str) -> str:
     return next(key for key in store.keys(layout.evidences(release_id)) if "verdict-" in key and key.endswith(".json"))
-
-
-def as_json(data: bytes) -> dict[str, object]:
-    found: dict[str, object] = json.loads(data)
-    return found
