@@ -63,11 +63,14 @@ function approvals(found, asked) {
     many > 0 && h("p", null, h("a", { href: "#/actions" }, "answer")));
 }
 
+/** Of the last 30 days, which a person may still mend; older ones are counted. */
 function apart(found) {
-  const many = found.quarantined.length;
-  return card("Quarantined", h("p", { class: `big ${many ? "bad" : ""}` }, String(many)),
-    found.quarantined.slice(-3).map((each) => h("p", null, h("a", { href: "#/data" }, each.span), `: ${each.reasons[0] ?? ""}`)),
-    found.no_data.length > 0 && h("p", { class: "faint" }, `no data came on ${found.no_data.map((each) => each.span).slice(-3).join(", ")}`));
+  const since = new Date(Date.parse(found.head) - 30 * 86400000).toISOString().slice(0, 10);
+  const recent = found.quarantined.filter((each) => each.span >= since), older = found.quarantined.length - recent.length;
+  const empty = found.no_data.filter((each) => each.span >= since).map((each) => each.span);
+  return card("Quarantined, last 30 days", h("p", { class: `big ${recent.length ? "bad" : ""}` }, String(recent.length)),
+    recent.slice(-3).map((each) => h("p", null, h("a", { href: "#/data" }, each.span), `: ${each.reasons[0] ?? ""}`)),
+    empty.length > 0 && h("p", { class: "faint" }, `no data came on ${empty.slice(-3).join(", ")}`), older > 0 && h("p", { class: "faint" }, `${older} before`));
 }
 
 function pending(found) {
