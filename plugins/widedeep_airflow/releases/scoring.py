@@ -24,6 +24,9 @@ MAIN = "from widedeep.cli import main; main()"
 USAGE = 2
 """Exit status of the command where the request is at fault: its sentence is for whoever asked."""
 
+IN_LINE_S = 45
+"""Who asks while another list is made waits so long: that is three of the sample's."""
+
 one_at_a_time = Lock()
 
 
@@ -35,17 +38,24 @@ class BusyError(NoListError):
     """Somebody else's list is being made."""
 
 
-@lru_cache(maxsize=64)
 def explained(one: str, other: str, user: str | None) -> dict[str, Any]:
     """What `widedeep explain --json` says. Equal questions have equal answers, since releases never change.
 
     Raises:
-        BusyError: another one is under way.
+        BusyError: others are under way.
         NoListError: it failed, or took too long.
     """
+    if not one_at_a_time.acquire(timeout=IN_LINE_S):
+        raise BusyError("Other lists are being made. Try again in a moment.")
+    try:
+        return _explained(one, other, user)
+    finally:
+        one_at_a_time.release()
+
+
+@lru_cache(maxsize=64)
+def _explained(one: str, other: str, user: str | None) -> dict[str, Any]:
     whose = ["--user", user] if user is not None else []
-    if not one_at_a_time.acquire(blocking=False):
-        raise BusyError("Another list is being made. Try again in a moment.")
     try:
         done = subprocess.run(
             [sys.executable, "-c", MAIN, "explain", "--json", *whose, "--", one, other],
@@ -59,8 +69,6 @@ def explained(one: str, other: str, user: str | None) -> dict[str, Any]:
         raise NoListError(
             f"The models were not loaded within {PATIENCE_S} s. `widedeep explain` in a shell waits longer."
         ) from error
-    finally:
-        one_at_a_time.release()
     if done.returncode:
         log.warning("explain %s %s: %s", one, other, done.stderr[-2000:])
         raise NoListError(

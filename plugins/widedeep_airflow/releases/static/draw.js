@@ -38,7 +38,7 @@ export const releaseLink = (id) => (id ? h("a", { class: "id", href: `#/release/
 export const table = (heads, rows, kind = "") =>
   h("div", { class: "wide", tabindex: "0", role: "group", "aria-label": "Table, scrolls sideways" },
     h("table", { class: kind },
-      h("thead", null, h("tr", null, heads.map((head) => h("th", { scope: "col", class: head.n ? "n" : null }, head.n ?? head)))),
+      h("thead", null, h("tr", null, heads.map((head) => head === "" ? h("td") : h("th", { scope: "col", class: head.n ? "n" : null }, head.n ?? head)))),
       h("tbody", null, rows)));
 
 /** A state that the page can't do without saying: what is wrong, and what to do next. */
