@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from math import exp
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from widedeep.model.bundle import OPTIMIZER, save_bundle
 from widedeep.publishing.memory import MemoryStore
 from widedeep.publishing.releases import load_manifest, stage
 from widedeep.publishing.snapshots import save_snapshot
+from widedeep.serving.explaining import lists, moved
 from widedeep.serving.ranking import rank
 from widedeep.training.candidate import train_candidate
 from widedeep.training.profile import numeric_profile
@@ -126,3 +128,23 @@ def test_without_items_there_is_nothing_to_rank(store: MemoryStore, publish: Pub
         rank(store, WITHOUT, manifest, "ann", 1, folder)
     with pytest.raises(UsageError, match="has no catalogue, since the contract named no item column"):
         rank(store, WITH_ITEMS, manifest, "ann", 1, folder)
+
+
+def test_bias_wide_and_deep_add_up_to_the_score_that_ranks(store: MemoryStore, publish: Publish, folder: Path) -> None:
+    manifest = publish(WITH_ITEMS)
+    ranked = rank(store, WITH_ITEMS, manifest, "ann", 5, folder)
+    found = lists(store, WITH_ITEMS, (manifest, manifest), "ann", 5, folder)
+    assert found.known
+    assert found.lists[0] == found.lists[1]
+    assert [item.item for item in found.lists[0].items] == [item.item for item in ranked.items]
+    for item, plain in zip(found.lists[0].items, ranked.items, strict=True):
+        assert item.score == pytest.approx(plain.score, abs=1e-6)
+        assert 1 / (1 + exp(-(item.bias + item.wide + item.deep))) == pytest.approx(item.score, abs=1e-9)
+        assert item.wide != 0
+        assert item.deep != 0
+
+
+def test_between_a_release_and_itself_nothing_moves(store: MemoryStore, publish: Publish, folder: Path) -> None:
+    manifest = publish(WITH_ITEMS)
+    found = moved(store, WITH_ITEMS, manifest, manifest, 3, folder)
+    assert (found.users, found.kept, found.unchanged, found.items) == (2, 1.0, 2, ())

@@ -38,7 +38,7 @@ function lists(found) {
         const there = found.lists[1 - i]?.items.findIndex((each) => each.item === item.item) ?? -1;
         const moved = there < 0 ? "new" : there === at ? "" : there > at ? `▲${there - at}` : `▼${at - there}`;
         return h("tr", null, h("td", { class: "n" }, String(at + 1), moved && h("small", null, ` ${moved}`)), h("th", { scope: "row" }, item.title ?? item.item, item.title && h("small", null, ` ${item.item}`)), h("td", { class: "n" }, fixed(item.score)), [item.wide, item.deep, item.bias].map((v) => h("td", { class: "n" }, signed(v, 3))));
-      }))))),
+      }), "loose")))),
     h("p", { class: "faint" }, "Score is the probability; wide, deep and bias are log-odds that add up to it. ▲ and ▼: places against the other list; new: not in it."));
 }
 
