@@ -81,7 +81,5 @@ def test_a_day_is_requeued_with_its_reason(monkeypatch):
 
 
 def test_what_a_browser_is_told_of_a_failed_list_names_no_address():
-    said = scoring.told(
-        "INFO\nerror: r-1: has no table in s3://bucket/x at http://10.0.0.7:9000/y. Run the next span."
-    )
+    said = scoring.told("INFO\nerror: r-1: has no table in s3://bucket/x at http://10.0.0.7:9000/y. Run the next span.")
     assert said == "r-1: has no table in the store at the store Run the next span."
