@@ -32,6 +32,10 @@ def main() -> None:
         page.screenshot(path=IMAGES / "gate.png")
         show_grid(page, stack)
         page.screenshot(path=IMAGES / "grid.png")
+        show_chain(page, stack)
+        page.screenshot(path=IMAGES / "chain.png")
+        show_rejected(page, stack)
+        page.screenshot(path=IMAGES / "release.png")
         browser.close()
 
 
@@ -54,6 +58,27 @@ def show_reasons(page: Page, stack: Stack) -> None:
     runs = AirflowApi(stack).get("dags/widedeep_retrain/dagRuns?order_by=-logical_date&limit=1&state=success")["dag_runs"]
     page.goto(f"{stack.url}/dags/widedeep_retrain/runs/{quote(runs[0]['dag_run_id'])}/tasks/gate")
     page.get_by_text("shown to be").first.wait_for()
+    page.wait_for_timeout(SETTLES_MS)
+
+
+def show_chain(page: Page, stack: Stack) -> None:
+    """The page of releases, as Airflow's menu opens it, with the chain."""
+    page.set_viewport_size({"width": 1300, "height": 1000})
+    page.goto(f"{stack.url}/plugin/widedeep-releases")
+    frame = page.frame_locator("iframe[title=Releases]")
+    frame.get_by_role("link", name="Chain").click()
+    frame.get_by_text("Duration of the steps").wait_for()
+    page.wait_for_timeout(SETTLES_MS)
+
+
+def show_rejected(page: Page, stack: Stack) -> None:
+    """The newest release that the gate rejected, else the newest one."""
+    api = f"{stack.url}/widedeep/api/chain?limit=60"
+    points = page.request.get(api).json()["points"]
+    releases = [point for point in points if point["release_id"]]
+    newest = next((p for p in reversed(releases) if p["result"] == "rejected"), releases[-1])
+    page.goto(f"{stack.url}/widedeep/releases#/release/{newest['release_id']}")
+    page.get_by_role("heading", name="Where it comes from").wait_for()
     page.wait_for_timeout(SETTLES_MS)
 
 

@@ -27,7 +27,7 @@ from widedeep.publishing.store import ObjectStore
 from widedeep.serving.ranking import last_row, requests
 
 SAMPLED = 50
-"""Users whose lists are compared: each takes a pass over the catalogue by both models, and 50 take two seconds on the sample."""
+"""Users whose lists are compared, at most: each takes a pass over the catalogue by both models."""
 
 
 class ExplainedItem(Value):
@@ -139,7 +139,7 @@ def _sample(store: ObjectStore, contract: Contract, manifest: Manifest, folder: 
     snapshot = load_renewals(store).current(snapshots.version(store, part.span, part.version))
     rows = snapshots.load_rows(store, snapshot, folder).sort_by(contract.time)
     users = pc.unique(rows[contract.user].cast(pa.string())).sort()
-    for place in range(0, len(users), max(1, len(users) // SAMPLED)):
+    for place in range(0, len(users), max(1, -(-len(users) // SAMPLED))):
         user = users[place].as_py()
         theirs = rows.filter(pc.equal(rows[contract.user].cast(pa.string()), user))
         yield user, theirs.slice(theirs.num_rows - 1)
