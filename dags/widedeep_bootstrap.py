@@ -17,6 +17,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param
 from widedeep_airflow.chores import BootstrapOperator
+from widedeep_airflow.notifying import AlertNotifier
 from widedeep_airflow.spans import frozen_start
 
 settings, start = frozen_start(os.environ)
@@ -34,6 +35,7 @@ with DAG(
         "from": Param(first.isoformat(), type="string", format="date", title="From", description="First span of the history."),
         "to": Param(last.isoformat(), type="string", format="date", title="To", description="Last span of the history."),
     },
+    on_failure_callback=AlertNotifier(),
     tags=["widedeep"],
 ) as dag:
     BootstrapOperator(

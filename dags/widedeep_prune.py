@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param
 from widedeep_airflow.chores import PruneOperator
+from widedeep_airflow.notifying import AlertNotifier
 from widedeep_airflow.spans import frozen_start
 
 _, start = frozen_start(os.environ)
@@ -26,6 +27,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     params={"delete": Param(True, type="boolean", title="Delete", description="Off: only tell what would go.")},
+    on_failure_callback=AlertNotifier(),
     tags=["widedeep"],
 ) as dag:
     PruneOperator(

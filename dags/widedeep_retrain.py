@@ -41,13 +41,17 @@ The same from a shell: `widedeep run --span 2026-11-20`.
 import os
 from datetime import timedelta
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param, chain
+from airflow.sdk import DAG, CronDataIntervalTimetable, DeadlineAlert, DeadlineReference, Param, SyncCallback, chain
+from widedeep_airflow.notifying import AlertNotifier
 from widedeep_airflow.operators import IngestOperator, SettleOperator, StepOperator
 from widedeep_airflow.review import StartReviewOperator
 from widedeep_airflow.spans import frozen_start
 from widedeep_airflow.turns import WaitTurnOperator
 
 settings, start = frozen_start(os.environ)
+deadline = settings.release_deadline and DeadlineAlert(
+    reference=DeadlineReference.DAGRUN_LOGICAL_DATE, interval=settings.release_deadline, callback=SyncCallback(AlertNotifier)
+)
 
 with DAG(
     "widedeep_retrain",
@@ -86,6 +90,8 @@ with DAG(
             description="Outside of live nobody is asked: what the gate holds stays unpromoted (drop) or leads (pass).",
         ),
     },
+    on_failure_callback=AlertNotifier(),
+    deadline=deadline,
     tags=["widedeep"],
 ) as dag:
     ingest = IngestOperator(task_id="ingest")

@@ -27,6 +27,7 @@ import os
 from datetime import timedelta
 
 from airflow.sdk import DAG, Param, chain
+from widedeep_airflow.notifying import AlertNotifier
 from widedeep_airflow.review import DAG_ID, LIVE, AskOperator, RecordOperator
 from widedeep_airflow.spans import frozen_start
 
@@ -50,6 +51,7 @@ with DAG(
         "span": Param(type="string", format="date", title="Span", description="The day that is held."),
         "lane": Param(LIVE, type="string", pattern="^[a-z0-9][a-z0-9-]{0,62}$", title="Lane", description="Where it is held."),
     },
+    on_failure_callback=AlertNotifier(),
     tags=["widedeep"],
 ) as dag:
     chain(AskOperator(task_id="ask"), RecordOperator(task_id="record"))

@@ -26,6 +26,7 @@ from datetime import timedelta
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Param, chain
+from widedeep_airflow.notifying import AlertNotifier
 from widedeep_airflow.rollback import ASK, BEFORE, ChooseOperator, RehearseOperator, RollbackOperator
 from widedeep_airflow.spans import frozen_start
 
@@ -55,6 +56,7 @@ with DAG(
         "to": Param(BEFORE, type="string", enum=[BEFORE, ASK], title="To", description="Which release becomes champion again."),
         "lane": Param("live", type="string", pattern="^[a-z0-9][a-z0-9-]{0,62}$", title="Lane", description="Whose champion."),
     },
+    on_failure_callback=AlertNotifier(),
     tags=["widedeep"],
 ) as dag:
     choose = ChooseOperator(task_id="choose", retries=0, response_timeout=PATIENCE, execution_timeout=timedelta(minutes=5))

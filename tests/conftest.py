@@ -1,4 +1,4 @@
-"""Fixtures that several folders share: a real S3 server, and stores on it."""
+"""Fixtures that several folders share: a real S3 server, and stores on it; where alerts arrive."""
 
 import os
 import shutil
@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
+from tests.receivers import Hook, Mail, Receiver, receiving
 
 from widedeep.errors import WidedeepError
 from widedeep.local.parts import SIGNING_KEYS
@@ -152,3 +153,15 @@ def _answers(store: S3Store) -> bool:
         return list(store.keys("")) is not None
     except WidedeepError:
         return False
+
+
+@pytest.fixture
+def webhook() -> Iterator[Receiver]:
+    with receiving(Hook) as server:
+        yield server
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Receiver]:
+    with receiving(Mail) as server:
+        yield server

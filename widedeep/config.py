@@ -6,9 +6,9 @@ about a variable whose name was mistyped.
 """
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FilePath, SecretStr, ValidationError, ValidationInfo, field_validator
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 PREFIX = "WIDEDEEP_"
+ConnectionId = Annotated[str, Field(pattern=r"^[\w.-]+$")]
 
 
 class Settings(BaseModel):
@@ -41,6 +42,11 @@ class Settings(BaseModel):
     verify_keys: file with the public keys, PEM, whose signatures are accepted.
     require_signature: load no published release without such a signature.
     serve_token: what clients of the scoring server have to send; it listens beyond this machine only with one.
+    alert_slack_conn: the Airflow connection of type `slackwebhook` that alerts go to; read by the Airflow edge only, as the rest.
+    alert_email_to: addresses, with commas between them, that alerts are mailed to.
+    alert_email_conn: the Airflow connection of type `smtp` that mails them; its extra names the sender (`from_email`).
+    release_deadline: how long after the start of its data interval a daily run has to settle its span, such as PT30H: until six
+        in the morning (UTC) of the day after. Then it alerts. Unset: it may take as long as it likes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -53,7 +59,7 @@ class Settings(BaseModel):
     s3_encryption: Literal["AES256", "aws:kms"] | None = None
     s3_kms_key: str | None = Field(default=None, pattern=r"^\S+$")
     s3_role_arn: str | None = Field(default=None, pattern=r"^arn:\S+$")
-    s3_connection: str | None = Field(default=None, pattern=r"^[\w.-]+$")
+    s3_connection: ConnectionId | None = None
     contract: Path
     start_date: date | None = None
     sample: Path | None = None
@@ -64,6 +70,10 @@ class Settings(BaseModel):
     verify_keys: Path | None = None
     require_signature: bool = False
     serve_token: SecretStr | None = None
+    alert_slack_conn: ConnectionId | None = None
+    alert_email_to: str | None = Field(default=None, pattern=r"^[^@\s,]+@[^@\s,]+(, *[^@\s,]+@[^@\s,]+)*$")
+    alert_email_conn: ConnectionId = "smtp_default"
+    release_deadline: Annotated[timedelta, Field(gt=timedelta(0))] | None = None
 
     @field_validator("s3_kms_key")
     @classmethod
@@ -91,8 +101,10 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
 
 
 def _told(problem: "ErrorDetails") -> str:
-    """A value is shown unless it may be a secret: somebody's key under a name that we don't know, or in an address."""
+    """A value is shown unless it may be a secret: somebody's key under a name that we don't know, or in an address; or a webhook
+    where its connection's id belongs.
+    """
     given = repr(problem["input"])
-    secret = problem["type"] == "extra_forbidden" or "@" in given
+    secret = problem["type"] == "extra_forbidden" or "@" in given or problem["loc"][0] == "alert_slack_conn"
     shown = "" if secret or problem["type"] == "missing" else f" (got {given:.60})"
     return f"  {PREFIX}{str(problem['loc'][0]).upper()}: {problem['msg']}{shown}"

@@ -4,6 +4,7 @@ Airflow asks for a task's links where it ran, right after it; none of it may tak
 """
 
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from airflow.configuration import conf
 from airflow.sdk import BaseOperatorLink
@@ -20,7 +21,16 @@ PREFIX = "/widedeep"
 
 def address(key: str) -> str:
     """Where a browser finds the report with this key."""
-    return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}{PREFIX}/{key}"
+    return f"{_airflow()}{PREFIX}/{key}"
+
+
+def run_page(dag_id: str, run_id: str, task_id: str | None = None) -> str:
+    """Where a browser finds a run, or the log of one of its tasks."""
+    return f"{_airflow()}/dags/{dag_id}/runs/{quote(run_id)}" + (f"/tasks/{task_id}" if task_id else "")
+
+
+def _airflow() -> str:
+    return str(conf.get("api", "base_url", fallback="")).rstrip("/")
 
 
 def pushed(ti_key: "TaskInstanceKey", field: str) -> str | None:

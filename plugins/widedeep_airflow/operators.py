@@ -4,7 +4,7 @@ States say whether the work was done, never what the data or the gate said: outc
 span that is over is skipped, only faults fail. The table of states is in docs/adr/0001-run-and-task-states.md.
 """
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator, TriggerRule
@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from widedeep_airflow.backfills import backfill_of
 from widedeep_airflow.library import opened
 from widedeep_airflow.links import DataReport, GateReport
+from widedeep_airflow.notifying import AlertNotifier, outcome_alert
 from widedeep_airflow.progress import STEPS, added, collect, why_over
 from widedeep_airflow.spans import span_of
 from widedeep_airflow.triggers import DeliveryTrigger
@@ -123,7 +124,11 @@ class SettleOperator(BaseOperator):
             if broken := [task for task in IN_ORDER if states.get(task) not in FINE]:
                 raise AirflowFailException(unsettled(context, span_of(context, place.contract.label_delay), broken, states))
             before = collect(context["ti"], [step for step in STEPS if states[step] == "success"])
-            return added(before, steps.settle(place, before))
+            since = datetime.now(UTC)
+            after = steps.settle(place, before)
+            if outcome := steps.news(place, after, since):
+                AlertNotifier(outcome_alert(outcome, context, after.verdict)).notify(context)
+            return added(before, after)
 
     def _states(self, context: "Context") -> dict[str, str | None]:
         ti = context["ti"]

@@ -21,6 +21,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from widedeep.errors import SupersededError, WithheldError
 from widedeep_airflow.library import opened
 from widedeep_airflow.links import address
+from widedeep_airflow.notifying import AlertNotifier, outcome_alert
 from widedeep_airflow.progress import collect
 from widedeep_airflow.rollback import approver
 from widedeep_airflow.spans import day
@@ -60,7 +61,9 @@ class StartReviewOperator(TriggerDagRunOperator):
         span, of = (late.span, f"-v{late.snapshot.version}") if late else (progress.span, "")
         self.conf = {"span": span.isoformat(), "lane": progress.lane}
         self.trigger_run_id = f"review-{progress.lane}-{span}{of}"
-        super().execute(context)
+        super().execute(context)  # skipped from here where the question stands already
+        if late:  # of its own span `settle` has told
+            AlertNotifier(outcome_alert(late, context)).notify(context)
 
 
 class AskOperator(HITLOperator):

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from types import SimpleNamespace
 
-from widedeep.artifacts import Candidate, FileRef, Progress, Review, Snapshot, Waiting
+from widedeep.artifacts import Candidate, FileRef, Outcome, Progress, Review, Snapshot, Waiting
 from widedeep.errors import IntegrityError, OrderError, StoreUnavailableError, UsageError
 
 SCRIPT = {
@@ -27,6 +27,7 @@ SCRIPT = {
 RESULTS = {"promote": "promoted", "hold": "held", "reject": "rejected"}
 calls = {"train": 0, "readiness": 0, "replay": 0}
 held = set()
+told = set()
 
 
 @contextmanager
@@ -124,6 +125,17 @@ def settle(place, progress):
         return progress.model_copy(update={"result": "held"})
     result = "no data" if progress.no_data else "quarantined" if progress.quarantined else RESULTS[progress.decision]
     return progress.model_copy(update={"result": result})
+
+
+def news(place, settled, since):
+    if settled.lane != "live" or settled.result not in {"held", "quarantined"} or settled.span in told:
+        return None
+    told.add(settled.span)
+    said = {"verdict": settled.verdict, "release_id": settled.candidate.release_id} if settled.verdict else {"validation": "v/x.json"}
+    now = datetime(2026, 1, 16, tzinfo=UTC)
+    return Outcome(
+        lane="live", span=settled.span, result=settled.result, reasons=("why",), settled_at=now, settled_by="airflow:x", **said
+    )
 
 
 def waits_for_review(place, span):

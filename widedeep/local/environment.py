@@ -1,7 +1,7 @@
 """One environment for every process of the stack and for `make shell`: otherwise one could silently use another database.
 
-Nothing of the caller's own `AIRFLOW_*`, `AWS_*` or `WIDEDEEP_*` settings leaks in but those that sign and verify, and no
-telemetry leaves the machine.
+Nothing of the caller's own `AIRFLOW_*`, `AWS_*` or `WIDEDEEP_*` settings leaks in but those that sign and verify and those of
+alerts, and no telemetry leaves the machine.
 """
 
 import os
@@ -17,6 +17,7 @@ from widedeep.local.stack import BUCKET, Place, Stack
 FOREIGN = ("AIRFLOW_", "_AIRFLOW_", "AWS_", "GX_", "PG", "PYTHON", "WIDEDEEP_", "S3_")
 
 SIGNING = ("WIDEDEEP_SIGNING_KEY", "WIDEDEEP_REQUIRE_SIGNATURE")
+ALERTS = ("WIDEDEEP_ALERT_SLACK_CONN", "WIDEDEEP_ALERT_EMAIL_TO", "WIDEDEEP_ALERT_EMAIL_CONN", "WIDEDEEP_RELEASE_DEADLINE")
 SIGNING_FILES = ("WIDEDEEP_SIGNING_KEY_FILE", "WIDEDEEP_VERIFY_KEYS")
 """The caller's: they are in no file of the stack's, so that a private key lies where its owner has put it and nowhere else."""
 
@@ -84,15 +85,15 @@ def _machine() -> dict[str, str]:
 
 
 def complete(settings: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
-    """A process's environment: the caller's own without foreign settings but those that sign, with the stack's, and no proxy for
-    this machine. Files get absolute paths: tasks run in other folders.
+    """A process's environment: the caller's own without foreign settings but those that sign or alert, with the stack's, and no
+    proxy for this machine. Files get absolute paths: tasks run in other folders.
     """
-    signing = {name: own[name] for name in SIGNING if own.get(name)}
-    signing |= {name: str(Path(own[name]).absolute()) for name in SIGNING_FILES if own.get(name)}
+    handed_on = {name: own[name] for name in (*SIGNING, *ALERTS) if own.get(name)}
+    handed_on |= {name: str(Path(own[name]).absolute()) for name in SIGNING_FILES if own.get(name)}
     kept = {name: value for name, value in own.items() if not name.startswith(FOREIGN)}
     direct = ",".join(filter(None, (own.get("NO_PROXY") or own.get("no_proxy"), HOST, "localhost")))
     path = os.pathsep.join((str(Path(sys.executable).parent), own.get("PATH", os.defpath)))
-    return {**kept, **signing, **settings, "PATH": path, "NO_PROXY": direct, "no_proxy": direct}
+    return {**kept, **handed_on, **settings, "PATH": path, "NO_PROXY": direct, "no_proxy": direct}
 
 
 def render(settings: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ from widedeep.steps.chain import STEPS, dry_run, gate, ingest, publish, run_span
 from widedeep.steps.erasing import erase, plan_erasure
 from widedeep.steps.examination import examine_store, require_safe_store
 from widedeep.steps.lane_plan import LanePlan, plan_lane_promotion
+from widedeep.steps.news import news
 from widedeep.steps.promoting import adopted, compare_lane, decision_of, lane_question, promote_lane
 from widedeep.steps.pruning import plan_prune, prune
 from widedeep.steps.replaying import ReplayPlan, new_lane, plan_replay, replay, replayed
@@ -48,6 +49,7 @@ __all__ = [
     "late_review",
     "later_claimants",
     "new_lane",
+    "news",
     "open_workplace",
     "plan_erasure",
     "plan_lane_promotion",
