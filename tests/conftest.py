@@ -14,8 +14,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
-from tests.receivers import Hook, Mail, Receiver, receiving
 
+from tests.receivers import Hook, Mail, Receiver, receiving
 from widedeep.errors import WidedeepError
 from widedeep.local.parts import SIGNING_KEYS
 from widedeep.publishing.s3 import S3Store

@@ -131,7 +131,11 @@ def news(place, settled, since):
     if settled.lane != "live" or settled.result not in {"held", "quarantined"} or settled.span in told:
         return None
     told.add(settled.span)
-    said = {"verdict": settled.verdict, "release_id": settled.candidate.release_id} if settled.verdict else {"validation": "v/x.json"}
+    said = (
+        {"verdict": settled.verdict, "release_id": settled.candidate.release_id}
+        if settled.verdict
+        else {"validation": "v/x.json"}
+    )
     now = datetime(2026, 1, 16, tzinfo=UTC)
     return Outcome(
         lane="live", span=settled.span, result=settled.result, reasons=("why",), settled_at=now, settled_by="airflow:x", **said

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.receivers import Hook, receiving
 
 FAKE_STEPS = Path(__file__).with_name("fake_steps.py")

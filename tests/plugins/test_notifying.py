@@ -118,7 +118,11 @@ def test_a_settled_span_s_alert_leads_to_its_report_and_its_run(said, links):
 
 @pytest.mark.parametrize(
     ("queued_at", "lane", "rings"),
-    [(DUE - timedelta(hours=1), None, True), (DUE + timedelta(hours=1), None, False), (DUE - timedelta(hours=1), "replay", False)],
+    [
+        (DUE - timedelta(hours=1), None, True),
+        (DUE + timedelta(hours=1), None, False),
+        (DUE - timedelta(hours=1), "replay", False),
+    ],
     ids=["in time", "to catch up", "in another lane"],
 )
 def test_a_missed_deadline_rings_for_a_run_of_the_live_lane_that_could_have_been_in_time(slack, queued_at, lane, rings):
