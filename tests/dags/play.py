@@ -2,12 +2,14 @@
 
     python play.py '[{"dag_id": …, "logical_date": "2026-01-02", "conf": {…}, "environment": {…}}, …]' [FAKE_STEPS.py]
 
-`dag.test` runs the scheduler's rules, the task runner and the execution API in this process. Retries wait for nothing here.
+`dag.test` runs the scheduler's rules, the task runner and the execution API in this process. Retries wait for nothing here. What a
+DAG does when a run has failed is not done here, as `dag.test` does it, but in a real process of the DAG processor.
 """
 
 import importlib.util
 import json
 import os
+import selectors
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -22,6 +24,7 @@ def main(runs: str, fake_steps: str | None = None) -> None:
     from airflow.utils.session import create_session
     from airflow.utils.types import DagRunTriggeredByType
 
+    DagRun.execute_dag_callbacks = _in_a_dag_processor
     told = []
     for run in json.loads(runs):
         os.environ.update(run.get("environment", {}))
@@ -38,6 +41,45 @@ def main(runs: str, fake_steps: str | None = None) -> None:
             asked = {run.run_id: [run.dag_id, run.conf] for run in started}
         told.append({"state": str(dag_run.state), "tasks": tasks, "xcoms": xcoms, "started": asked})
     print("PLAYED", json.dumps(told, default=str))
+
+
+def _in_a_dag_processor(dag_run, dag, success=True, relevant_ti=None, reason="success") -> None:
+    """What a scheduler asks of the DAG processor: to parse the DAG's file anew and call what it names."""
+    import structlog
+    from airflow.callbacks.callback_requests import DagCallbackRequest, DagRunContext
+    from airflow.api_fastapi.execution_api.app import InProcessExecutionAPI
+    from airflow.dag_processing.processor import DagFileProcessorProcess
+    from airflow.sdk.api.client import Client
+    from uuid6 import uuid7
+
+    asked = DagCallbackRequest(
+        filepath=f"{dag.dag_id}.py",
+        dag_id=dag.dag_id,
+        run_id=dag_run.run_id,
+        bundle_name="dags-folder",
+        bundle_version=None,
+        context_from_server=DagRunContext(dag_run=dag_run, last_ti=relevant_ti),
+        is_failure_callback=not success,
+        msg=reason,
+    )
+    client = Client(base_url=None, token="", dry_run=True, transport=InProcessExecutionAPI().transport)
+    client.base_url = "http://in-process.invalid./"
+    folder = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+    with open(os.devnull, "ab") as nowhere:
+        process = DagFileProcessorProcess.start(
+            id=uuid7(),
+            path=folder / f"{dag.dag_id}.py",
+            bundle_path=folder,
+            bundle_name="dags-folder",
+            dag_file_rel_path=f"{dag.dag_id}.py",
+            callbacks=[asked],
+            selector=selectors.DefaultSelector(),
+            logger=structlog.get_logger("dag_processor"),
+            logger_filehandle=nowhere,
+            client=client,
+        )
+        while not process.is_ready:
+            process._service_subprocess(0.1)
 
 
 def _hurry(dag) -> None:

@@ -8,12 +8,13 @@ import pytest
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 from widedeep_airflow.chores import BootstrapOperator, FeedOperator, PruneOperator
+from widedeep_airflow.notifying import AlertNotifier
 from widedeep_airflow.operators import IngestOperator, SettleOperator, StepOperator
 from widedeep_airflow.review import StartReviewOperator
 from widedeep_airflow.rollback import ASK, BEFORE, ChooseOperator
 
 from widedeep import steps
-from widedeep.artifacts import Progress, Waiting
+from widedeep.artifacts import FileRef, Outcome, Progress, Snapshot, Waiting
 from widedeep.errors import IntegrityError, StaleError, StoreUnavailableError, UnsafeStoreError
 
 SPAN = date(2026, 1, 2)
@@ -21,6 +22,22 @@ STARTED_AT = datetime(2026, 1, 9, 12, tzinfo=UTC)
 STARTED = Progress(span=SPAN, lane="live")
 INGESTED = {"span": "2026-01-02", "lane": "live"}
 SIX = ("ingest", "validate", "train", "dry_run", "gate", "publish")
+LATE = Outcome(
+    lane="live",
+    span=date(2025, 12, 30),
+    result="held",
+    reasons=("late rows changed drastically",),
+    snapshot=Snapshot(
+        span=date(2025, 12, 30),
+        version=2,
+        digest="0" * 64,
+        rows=1,
+        file=FileRef(name="rows.parquet", sha256="0" * 64, size_bytes=1),
+    ),
+    validation="validation/2025-12-30/x/findings.json",
+    settled_at=STARTED_AT,
+    settled_by="airflow:widedeep_retrain/scheduled__0",
+)
 FINE = dict.fromkeys((*SIX, "wait_turn"), "success")
 
 
@@ -215,13 +232,15 @@ def test_the_feed_delivers_its_day_and_is_skipped_when_the_sample_is_used_up(con
         FeedOperator(task_id="deliver").execute(context())
 
 
-def test_where_a_runs_own_day_asks_nothing_a_person_is_asked_about_rows_that_came_late(context, library, monkeypatch):
-    asked = []
+def test_where_a_runs_own_day_asks_nothing_a_person_is_asked_and_told_about_rows_that_came_late(context, library, monkeypatch):
+    asked, told = [], []
     monkeypatch.setattr(TriggerDagRunOperator, "execute", lambda self, _: asked.append((self.trigger_run_id, self.conf)))
-    library("late_review", lambda _: SimpleNamespace(span=date(2025, 12, 30), snapshot=SimpleNamespace(version=2)))
+    monkeypatch.setattr(AlertNotifier, "notify", lambda self, _: told.append(self.alert.title))
+    library("late_review", lambda _: LATE)
     done = context({"ingest": INGESTED, "settle": {"result": "promoted"}})
     StartReviewOperator(task_id="ask").execute(done)
     assert asked == [("review-live-2025-12-30-v2", {"span": "2025-12-30", "lane": "live"})]
+    assert told == ["widedeep: span 2025-12-30 is held: its data changed drastically"]
     library("late_review", lambda _: None)
     with pytest.raises(AirflowSkipException, match="nobody to ask: it is settled as promoted"):
         StartReviewOperator(task_id="ask").execute(done)
