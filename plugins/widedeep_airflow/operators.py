@@ -4,7 +4,7 @@ States say whether the work was done, never what the data or the gate said: outc
 span that is over is skipped, only faults fail. The table of states is in docs/adr/0001-run-and-task-states.md.
 """
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator, TriggerRule
@@ -124,9 +124,8 @@ class SettleOperator(BaseOperator):
             if broken := [task for task in IN_ORDER if states.get(task) not in FINE]:
                 raise AirflowFailException(unsettled(context, span_of(context, place.contract.label_delay), broken, states))
             before = collect(context["ti"], [step for step in STEPS if states[step] == "success"])
-            since = datetime.now(UTC)
             after = steps.settle(place, before)
-            if outcome := steps.news(place, after, since):
+            if outcome := steps.news(place, after, context["dag_run"].start_date):
                 AlertNotifier(outcome_alert(outcome, context, after.verdict)).notify(context)
             return added(before, after)
 

@@ -2,8 +2,8 @@
 
     python play.py '[{"dag_id": …, "logical_date": "2026-01-02", "conf": {…}, "environment": {…}}, …]' [FAKE_STEPS.py]
 
-`dag.test` runs the scheduler's rules, the task runner and the execution API in this process. Retries wait for nothing here. What a
-DAG does when a run has failed is not done here, as `dag.test` does it, but in a real process of the DAG processor.
+`dag.test` runs the scheduler's rules, the task runner and the execution API in this process. Retries wait for nothing here. What
+a DAG does when a run has failed is not done here, as `dag.test` does it, but in a real process of the DAG processor.
 """
 
 import importlib.util
@@ -46,8 +46,8 @@ def main(runs: str, fake_steps: str | None = None) -> None:
 def _in_a_dag_processor(dag_run, dag, success=True, relevant_ti=None, reason="success") -> None:
     """What a scheduler asks of the DAG processor: to parse the DAG's file anew and call what it names."""
     import structlog
-    from airflow.callbacks.callback_requests import DagCallbackRequest, DagRunContext
     from airflow.api_fastapi.execution_api.app import InProcessExecutionAPI
+    from airflow.callbacks.callback_requests import DagCallbackRequest, DagRunContext
     from airflow.dag_processing.processor import DagFileProcessorProcess
     from airflow.sdk.api.client import Client
     from uuid6 import uuid7
@@ -65,7 +65,7 @@ def _in_a_dag_processor(dag_run, dag, success=True, relevant_ti=None, reason="su
     client = Client(base_url=None, token="", dry_run=True, transport=InProcessExecutionAPI().transport)
     client.base_url = "http://in-process.invalid./"
     folder = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
-    with open(os.devnull, "ab") as nowhere:
+    with Path(os.devnull).open("ab") as nowhere:
         process = DagFileProcessorProcess.start(
             id=uuid7(),
             path=folder / f"{dag.dag_id}.py",

@@ -1,6 +1,6 @@
-"""What somebody has to hear of, once: a span of the live lane that this very run has settled as quarantined or held.
+"""What somebody has to hear of: a span of the live lane that this very run has settled as quarantined or held.
 
-Who finds it settled tells nobody again. A run that dies between settling and telling tells nobody; the lane's outcomes have it.
+Who finds it settled tells nobody again; only a run that died between settling and telling does so when it is tried again.
 """
 
 from datetime import datetime
@@ -11,7 +11,7 @@ from widedeep.steps.workplace import Workplace
 
 
 def news(place: Workplace, settled: Progress, since: datetime) -> Outcome | None:
-    """The outcome that this actor has written since then, if a person has to look at it."""
+    """The outcome that this actor has written since then, if a person has to look at it. `since`: when its run began."""
     if settled.lane != LIVE or settled.result not in {"held", "quarantined"}:
         return None
     outcome = lanes.outcome(place.store, settled.lane, settled.span)
