@@ -41,7 +41,7 @@ The same from a shell: `widedeep run --span 2026-11-20`.
 import os
 from datetime import timedelta
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, DeadlineAlert, DeadlineReference, Param, SyncCallback, chain
+from airflow.sdk import DAG, AsyncCallback, CronDataIntervalTimetable, DeadlineAlert, DeadlineReference, Param, chain
 from widedeep_airflow.notifying import AlertNotifier
 from widedeep_airflow.operators import IngestOperator, SettleOperator, StepOperator
 from widedeep_airflow.review import StartReviewOperator
@@ -49,8 +49,9 @@ from widedeep_airflow.spans import frozen_start
 from widedeep_airflow.turns import WaitTurnOperator
 
 settings, start = frozen_start(os.environ)
+# Told by the triggerer: Airflow gives no connection to what it calls in an executor.
 deadline = settings.release_deadline and DeadlineAlert(
-    reference=DeadlineReference.DAGRUN_LOGICAL_DATE, interval=settings.release_deadline, callback=SyncCallback(AlertNotifier)
+    reference=DeadlineReference.DAGRUN_LOGICAL_DATE, interval=settings.release_deadline, callback=AsyncCallback(AlertNotifier)
 )
 
 with DAG(

@@ -4,6 +4,7 @@ A target that fails is told in the log and hides nothing: neither the other targ
 Only the live lane rings: a run in another lane has somebody who watches it.
 """
 
+import asyncio
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -47,6 +48,10 @@ class AlertNotifier(BaseNotifier):
                     notifier.notify(context)
             except Exception as error:
                 self.log.error("alert not sent by %s: %s", target.__name__, redact(f"{type(error).__name__}: {error}"))
+
+    async def async_notify(self, context: "Context") -> None:
+        """The same in the triggerer, which has others to serve meanwhile."""
+        await asyncio.to_thread(self.notify, context)
 
 
 def slack(settings: Settings, alert: Alert) -> BaseNotifier | None:
