@@ -14,6 +14,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param
 from widedeep_airflow.deciding import FREEZE, THAW, FreezeOperator
+from widedeep_airflow.notifying import AlertNotifier
 from widedeep_airflow.spans import frozen_start
 
 _, start = frozen_start(os.environ)
@@ -31,6 +32,7 @@ with DAG(
         "do": Param(FREEZE, type="string", enum=[FREEZE, THAW], title="Do", description="Promote nothing, or promote again."),
         "lane": Param("live", type="string", pattern="^[a-z0-9][a-z0-9-]{0,62}$", title="Lane", description="Which lane."),
     },
+    on_failure_callback=AlertNotifier(),
     tags=["widedeep"],
 ) as dag:
     FreezeOperator(task_id="move", retries=3, retry_delay=timedelta(seconds=10), execution_timeout=timedelta(minutes=5))

@@ -27,6 +27,7 @@ import os
 from datetime import timedelta
 
 from airflow.sdk import DAG, Param, chain
+from widedeep_airflow.notifying import AlertNotifier
 from widedeep_airflow.promotion import ApproveLaneOperator, CompareLaneOperator, PromoteLaneOperator
 from widedeep_airflow.spans import frozen_start
 
@@ -55,6 +56,7 @@ with DAG(
             description="Why; it is kept with the move.",
         ),
     },
+    on_failure_callback=AlertNotifier(),
     tags=["widedeep"],
 ) as dag:
     compare = CompareLaneOperator(execution_timeout=timedelta(hours=1))

@@ -23,6 +23,7 @@ import os
 from datetime import timedelta
 
 from airflow.sdk import DAG, Param
+from widedeep_airflow.notifying import AlertNotifier
 from widedeep_airflow.replay import ReplayOperator
 from widedeep_airflow.spans import frozen_start
 
@@ -51,6 +52,7 @@ with DAG(
             description="Nobody is asked: what the gate holds stays unpromoted (drop) or leads the lane (pass).",
         ),
     },
+    on_failure_callback=AlertNotifier(),
     tags=["widedeep"],
 ) as dag:
     ReplayOperator(

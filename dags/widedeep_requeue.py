@@ -14,6 +14,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param
 from widedeep_airflow.deciding import RequeueOperator
+from widedeep_airflow.notifying import AlertNotifier
 from widedeep_airflow.spans import frozen_start
 
 _, start = frozen_start(os.environ)
@@ -33,6 +34,7 @@ with DAG(
             "live", type="string", pattern="^[a-z0-9][a-z0-9-]{0,62}$", title="Lane", description="Where it is settled."
         ),
     },
+    on_failure_callback=AlertNotifier(),
     tags=["widedeep"],
 ) as dag:
     RequeueOperator(task_id="requeue", retries=3, retry_delay=timedelta(seconds=30), execution_timeout=timedelta(minutes=30))
