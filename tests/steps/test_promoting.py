@@ -10,7 +10,7 @@ from widedeep.data.split import is_held_out
 from widedeep.data.tables import among
 from widedeep.errors import OrderError, PermanentError, StaleError, StoreUnavailableError, UsageError, WithheldError
 from widedeep.publishing import lanes, layout, releases
-from widedeep.publishing.moves import freeze
+from widedeep.publishing.moves import freeze, thaw
 from widedeep.publishing.pointer import champion, withdrawn
 from widedeep.publishing.releases import load_manifest
 from widedeep.publishing.renewals import seen_by
@@ -216,6 +216,33 @@ def test_a_comparison_with_a_champion_that_live_has_left_since_moves_nothing(reb
     with pytest.raises(StaleError, match=f"got {later} as champion, wanted {plan.champion}"):
         promote_lane(place, AGAIN, key, WHY)
     assert champion(place.store, LIVE).release_id == later
+
+
+class OvertakenStore:
+    """Passes everything on; right before the swap of live's pointer somebody else moves it."""
+
+    def __init__(self, store, move):
+        self._store, self._move = store, move
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    def swap(self, key, data, etag):
+        if key == layout.champion(LIVE):
+            self._move()
+        return self._store.swap(key, data, etag)
+
+
+def test_who_moves_the_pointer_at_the_same_moment_wins_and_the_lane_is_compared_again(rebuilt):
+    place = rebuilt.place
+    plan = plan_lane_promotion(place, AGAIN)
+    key = compare_lane(place, plan)
+    overtaken = OvertakenStore(place.store, lambda: freeze(place.store, LIVE, place.because("incident 12")))
+    with pytest.raises(StaleError):
+        promote_lane(replace(place, store=overtaken), AGAIN, key, WHY)
+    assert champion(place.store, LIVE).frozen == "incident 12"
+    thaw(place.store, LIVE, place.because("over"))
+    assert promote_lane(place, AGAIN, key, WHY).release_id == plan.candidate.release_id
 
 
 def test_a_comparison_of_a_champion_that_the_lane_has_left_since_moves_nothing(rebuilt):
