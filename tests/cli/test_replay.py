@@ -97,7 +97,7 @@ def test_what_can_not_be_done_is_one_message(shell):
         (("replay", "--from", "2026-05-01"), 2, "live has settled no such day"),
         (("replay", "--from", DAYS[3], "--on-hold", "ask"), 2, "'ask' is not one of 'drop', 'pass'"),
         (("promote-lane", "live", "--reason", "why"), 2, "can't be promoted over itself"),
-        (("promote-lane", "nowhere", "--reason", "why"), 1, "lane nowhere: has no champion"),
+        (("promote-lane", "nowhere", "--reason", "why"), 1, "lane nowhere: there is no such lane, wanted one of: replay-"),
     ):
         refused = shell(*arguments)
         assert (refused.returncode, refused.stdout) == (status, "")

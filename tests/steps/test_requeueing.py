@@ -89,7 +89,7 @@ def test_where_learnt_rows_were_corrected_only_a_replay_takes_that_in(quick):
     done = again(quick, 3)
     assert done.added is None
     assert "v2 is stored, and the next candidate does not learn it: 600 rows that were learnt are other ones now" in done.told
-    assert f"widedeep run --span {quick.day(3)} --lane replay-{quick.day(3)}" in done.told
+    assert f"`widedeep replay --from {quick.day(3)}`" in done.told
     assert version(quick.place.store, quick.day(3), 2).rows == 600
     assert champion(quick.place.store, LIVE) == before
     found = descendants(quick.place.store, quick.day(3), 1)
