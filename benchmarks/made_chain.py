@@ -138,14 +138,13 @@ def verdict_on(manifest: Manifest, champion: Manifest | None, result: str, n: in
 
 
 def pointer_to(champion: Manifest, sequence: int, **changed: object) -> ChampionPointer:
-    told = {"moved_at": at(0), "moved_by": "airflow:widedeep_retrain/scheduled__1", "reason": "passed"}
+    told = {"moved_at": at(0), "moved_by": "airflow:widedeep_retrain/scheduled__1", "reason": "passed", "previous": None}
     return ChampionPointer(
         lane="live",
         release_id=champion.release_id,
         span=champion.lineage.span,
         manifest_sha256=champion.content_digest(),
         sequence=sequence,
-        previous=None,
         **{**told, **changed},
     )
 

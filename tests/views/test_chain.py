@@ -1,0 +1,86 @@
+"""What a lane's points say where the pointer and the outcomes don't tell the same story."""
+
+import pytest
+
+from benchmarks import made_chain
+from widedeep.artifacts import ChampionPointer, Manifest, Outcome
+from widedeep.publishing import layout
+from widedeep.publishing.memory import MemoryStore
+from widedeep.views.chain import chain
+from widedeep.views.release import release
+from widedeep.views.shelf import Shelf
+from widedeep.views.today import today
+
+
+@pytest.fixture
+def store():
+    return MemoryStore()
+
+
+def manifest(store, release_id):
+    return Manifest.from_bytes(store.get(layout.manifest(release_id)).data)
+
+
+def repoint(store, pointer):
+    store.objects[layout.champion("live")] = pointer.to_bytes()
+
+
+def outcome(store, n, **changed):
+    key = layout.outcome("live", made_chain.day(n))
+    found = Outcome.from_bytes(store.get(key).data)
+    return found.model_copy(update=changed)
+
+
+def test_after_a_rollback_the_withdrawn_are_marked_and_their_rows_are_pending(store):
+    made = made_chain.make_chain(store, 3)
+    before = ChampionPointer.from_bytes(store.get(layout.champion("live")).data)
+    store.create(layout.move("live", before.sequence), before.to_bytes())
+    told = {"kind": "rollback", "withdrawn": (made[2],), "previous": made[2]}
+    repoint(store, made_chain.pointer_to(manifest(store, made[1]), before.sequence + 1, **told))
+    points = chain(Shelf(store), "live", 10).points
+    assert [(p.champion, p.withdrawn) for p in points] == [(False, False), (True, False), (False, True)]
+    assert [waiting.span for waiting in today(Shelf(store)).pending] == [made_chain.day(2)]
+    moves = release(Shelf(store), made[2]).moves
+    assert [(move.kind, move.release_id) for move in moves] == [("promote", made[2]), ("rollback", made[1])]
+
+
+def test_that_a_day_was_promoted_stands_over_what_another_run_settled_it_as(store):
+    made = made_chain.make_chain(store, 3)
+    for n in (1, 2):
+        store.objects[layout.outcome("live", made_chain.day(n))] = outcome(store, n, result="rejected").to_bytes()
+    kept = outcome(store, 1, result="promoted")
+    store.create(layout.promotion("live", made_chain.day(1), made[1]), kept.to_bytes())
+    assert [p.result for p in chain(Shelf(store), "live", 10).points] == ["promoted", "promoted", "promoted"]
+
+
+def test_a_frozen_lane_says_why(store):
+    made = made_chain.make_chain(store, 2)
+    repoint(store, made_chain.pointer_to(manifest(store, made[1]), 3, kind="freeze", frozen="a sale"))
+    assert today(Shelf(store)).champion.frozen == "a sale"
+
+
+def test_a_pruned_candidate_still_tells_how_its_day_ended(store):
+    made = made_chain.make_chain(store, 5)
+    for key in [key for key in store.objects if key.startswith((layout.release(made[3]), layout.evidences(made[3])))]:
+        store.delete(key)
+    point = chain(Shelf(store), "live", 10).points[3]
+    assert (point.result, point.state, point.verdict) == ("rejected", "pruned", None)
+    assert release(Shelf(store), made[3]) is None
+
+
+def test_lanes_stand_side_by_side_and_a_file_of_somebody_s_own_harms_nobody(store):
+    made_chain.make_chain(store, 3)
+    other = outcome(store, 1, lane="replay-1")
+    store.create(layout.outcome("replay-1", made_chain.day(1)), other.to_bytes())
+    store.create("lanes/live/spans/notes.txt", b"mine")
+    found = chain(Shelf(store), "replay-1", 10)
+    assert (found.lanes, [p.span for p in found.points]) == (("live", "replay-1"), [made_chain.day(1)])
+    assert [lane.lane for lane in today(Shelf(store)).lanes] == ["replay-1"]
+
+
+def test_a_pointer_that_is_damaged_is_told_and_the_days_are_still_shown(store):
+    made_chain.make_chain(store, 3)
+    store.objects[layout.champion("live")] = b"{"
+    found = today(Shelf(store))
+    assert (found.champion, found.settled, found.problems) == (None, 3, (layout.champion("live"),))
+    assert len(chain(Shelf(store), "live", 10).points) == 3
