@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
 from typing import Any
 
-from widedeep.artifacts import ChampionPointer, DryRunReport, Manifest, Outcome, Part, Ruling
+from widedeep.artifacts import ChampionPointer, DryRunReport, FileRef, Lineage, Outcome, Part, Ruling, sha256
 from widedeep.publishing import layout
 from widedeep.publishing.formats import read_manifest
 from widedeep.views.chain import Judged, Learnt, View, evidence_keys, judged, learnt_by, release_keys
@@ -173,24 +174,48 @@ def release(shelf: Shelf, release_id: str) -> Release | Broken | None:
     return _whole(shelf, manifest, there)
 
 
-def manifest_of(shelf: Shelf, release_id: str, there: tuple[str, ...]) -> Manifest | Unreadable | None:
+@dataclass(frozen=True)
+class Made:
+    """What is kept of a manifest: that of a long chain names thousands of inherited parts, and only their days are shown."""
+
+    release_id: str
+    format: int
+    sha256: str
+    lineage: Lineage
+    files: tuple[FileRef, ...]
+    inherited: int
+    inherited_from: date | None
+    inherited_until: date | None
+
+
+def manifest_of(shelf: Shelf, release_id: str, there: tuple[str, ...]) -> Made | Unreadable | None:
     """The published manifest, else the staged one."""
     key = next((k for k in (layout.manifest(release_id), layout.candidate(release_id)) if k in there), None)
-    found = shelf.value(key, _manifest) if key else None
-    if isinstance(found, Manifest) and not release_id == found.release_id == found.lineage.release_id():
+    found = shelf.value(key, _made) if key else None
+    if isinstance(found, Made) and not release_id == found.release_id == found.lineage.release_id():
         return Unreadable(str(key))
     return found
 
 
-def _manifest(data: bytes) -> Manifest:
-    return read_manifest(data, "manifest")
+def _made(data: bytes) -> Made:
+    manifest = read_manifest(data, "manifest")
+    spans = [part.span for part in manifest.inherited]
+    return Made(
+        release_id=manifest.release_id,
+        format=manifest.format,
+        sha256=sha256(data),
+        lineage=manifest.lineage,
+        files=manifest.files,
+        inherited=len(spans),
+        inherited_from=min(spans, default=None),
+        inherited_until=max(spans, default=None),
+    )
 
 
-def _whole(shelf: Shelf, manifest: Manifest, there: tuple[str, ...]) -> Release:
+def _whole(shelf: Shelf, manifest: Made, there: tuple[str, ...]) -> Release:
     release_id, lineage = manifest.release_id, manifest.lineage
     verdicts, damaged = judged(shelf, release_id)
     training = learnt_by(shelf, there)
-    spans = [part.span for part in manifest.inherited]
     evidence = evidence_keys(shelf, release_id)
     pages = [key for key in shelf.keys(layout.evidences(release_id)) if layout.is_report(key)]
     return Release(
@@ -198,13 +223,13 @@ def _whole(shelf: Shelf, manifest: Manifest, there: tuple[str, ...]) -> Release:
         span=lineage.span,
         published=layout.manifest(release_id) in there,
         format=manifest.format,
-        manifest_sha256=manifest.content_digest(),
+        manifest_sha256=manifest.sha256,
         parent=lineage.parent,
         code=Code.model_validate({**dict(lineage), "profile": lineage.profile.model_dump(exclude_none=True)}),
         learnt=tuple(map(_piece, lineage.learnt)),
-        inherited=len(spans),
-        inherited_from=min(spans, default=None),
-        inherited_until=max(spans, default=None),
+        inherited=manifest.inherited,
+        inherited_from=manifest.inherited_from,
+        inherited_until=manifest.inherited_until,
         ancestors=tuple(_ancestors(shelf, manifest)),
         files=tuple(_files(manifest, {*there})),
         training=training if isinstance(training, Learnt) else None,
@@ -224,17 +249,17 @@ def _piece(part: Part) -> Piece:
     return Piece.model_validate(part, from_attributes=True)
 
 
-def _ancestors(shelf: Shelf, manifest: Manifest) -> Iterator[Ancestor]:
+def _ancestors(shelf: Shelf, manifest: Made) -> Iterator[Ancestor]:
     for _ in range(ANCESTORS):
         parent = manifest.lineage.parent
-        found = shelf.value(layout.manifest(parent), _manifest) if parent else None
-        if not isinstance(found, Manifest):
+        found = shelf.value(layout.manifest(parent), _made) if parent else None
+        if not isinstance(found, Made):
             return
         yield Ancestor(release_id=found.release_id, span=found.lineage.span, parent=found.lineage.parent)
         manifest = found
 
 
-def _files(manifest: Manifest, there: set[str]) -> Iterator[File]:
+def _files(manifest: Made, there: set[str]) -> Iterator[File]:
     for file in manifest.files:
         stands = layout.release_file(manifest.release_id, file) in there
         yield File(name=file.name, size_bytes=file.size_bytes, sha256=file.sha256, there=stands)
