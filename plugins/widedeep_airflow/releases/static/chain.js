@@ -264,7 +264,8 @@ class View {
     this.tip.hidden = false;
     const box = this.panels.getBoundingClientRect();
     const y = event ? event.clientY - box.top + 14 : 30;
-    this.tip.style.left = `${Math.max(0, Math.min(x + 14, box.width - this.tip.offsetWidth - 4))}px`;
+    const right = x + 14, fits = right + this.tip.offsetWidth <= box.width;
+    this.tip.style.left = `${Math.max(0, fits ? right : x - 14 - this.tip.offsetWidth)}px`; // never over the day that it tells of
     this.tip.style.top = `${y}px`;
     if (!event) this.told.textContent = [...this.tip.children].map((p) => p.textContent).join("; ");
   }
