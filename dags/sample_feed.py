@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, CronDataIntervalTimetable
 from widedeep_airflow.chores import FeedOperator
+from widedeep_airflow.notifying import AlertNotifier
 from widedeep_airflow.spans import frozen_start, midnight
 
 settings, start = frozen_start(os.environ)
@@ -25,6 +26,7 @@ if settings.sample is not None:
         start_date=midnight(settings.feed_start) if settings.feed_start else start,
         catchup=True,
         max_active_runs=1,
+        on_failure_callback=AlertNotifier(),
         tags=["widedeep", "sample"],
     ) as dag:
         FeedOperator(

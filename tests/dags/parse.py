@@ -28,6 +28,8 @@ told = {
             "max_active_runs": dag.max_active_runs,
             "paused_upon_creation": dag.is_paused_upon_creation,
             "doc": dag.doc_md,
+            "alerts": dag.has_on_failure_callback,
+            "deadlines_s": [alert.interval.total_seconds() for alert in dag.deadline or ()],
             "rules": {task.task_id: str(task.trigger_rule) for task in dag.tasks},
             "bounded": all(task.execution_timeout is not None for task in dag.tasks),
             "retries": sorted({task.retries for task in dag.tasks}),

@@ -83,11 +83,17 @@ def test_the_bootstrap_is_started_by_hand_only_and_offers_the_history_before_the
     assert {name: value for name, (value, _) in bootstrap["params"].items()} == {"from": "2025-12-24", "to": "2025-12-31"}
 
 
-def test_every_task_is_bounded_in_time_retried_three_times_and_every_dag_documented(parsed: Parsed) -> None:
+def test_every_task_is_bounded_in_time_retried_three_times_and_every_dag_documented_and_tells_of_failures(parsed: Parsed) -> None:
     for name, dag in parsed["dags"].items():
         # Who was asked and did not answer is not asked again.
         retries = [0, 3] if name == "widedeep_rollback" else [3]
-        assert (dag["bounded"], dag["retries"], bool(dag["doc"])) == (True, retries, True), name
+        assert (dag["bounded"], dag["retries"], bool(dag["doc"]), dag["alerts"]) == (True, retries, True, True), name
+
+
+def test_the_daily_dag_has_a_deadline_where_the_settings_name_one(parse: Any, parsed: Parsed) -> None:
+    late = parse(WIDEDEEP_RELEASE_DEADLINE="PT30H")["dags"]
+    assert {name: dag["deadlines_s"] for name, dag in late.items() if dag["deadlines_s"]} == {"widedeep_retrain": [108000.0]}
+    assert parsed["dags"]["widedeep_retrain"]["deadlines_s"] == []
 
 
 @pytest.mark.parametrize(
