@@ -14,11 +14,16 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
+from hypothesis import settings
 
 from tests.receivers import Hook, Mail, Receiver, receiving
 from widedeep.errors import WidedeepError
 from widedeep.local.parts import SIGNING_KEYS
 from widedeep.publishing.s3 import S3Store
+
+# Two busy cores: how long an example takes says nothing.
+settings.register_profile("widedeep", deadline=None)
+settings.load_profile("widedeep")
 
 START_LIMIT_S = 60
 PORTS = tuple(f"{part}.port{kind}" for part in ("master", "volume", "filer", "s3", "admin") for kind in ("", ".grpc"))
