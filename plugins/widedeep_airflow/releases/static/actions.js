@@ -9,7 +9,7 @@ const KNOWN = [
   ["widedeep_promote_lane", "Promote a lane", "Live takes over another lane, after a comparison and an approval."],
   ["widedeep_replay", "Replay from a day", "The days from there on once more, in a lane of their own."],
   ["widedeep_requeue", "Requeue a day", "Repaired or re-delivered rows of a settled day are learnt by the next candidate."],
-  ["widedeep_audit", "Audit", "Read releases again, every byte of them."],
+  ["widedeep_audit", "Audit warm starts", "How much better a model from scratch on the same days would be."],
   ["widedeep_retrain", "Run a day", "One span by hand."],
 ];
 
