@@ -33,7 +33,7 @@ from widedeep.local.stack import Place, Stack, find_place, load_stack
 pytestmark = pytest.mark.timeout(1800)
 
 DRASTIC = Path(__file__).with_name("drastic_day.py")
-STEPS = {"ingest", "validate", "train", "dry_run", "gate", "publish", "settle"}
+STEPS = {"ingest", "validate", "wait_turn", "train", "dry_run", "gate", "publish", "settle"}
 SPANS = 3
 
 
