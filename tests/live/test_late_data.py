@@ -21,7 +21,7 @@ from widedeep.publishing.snapshots import versions
 
 pytestmark = pytest.mark.timeout(1800)
 
-DAYS, CORRECTED = 2, 40
+DAYS, CORRECTED = 2, 400
 WHY = "ratings were mixed up"
 
 

@@ -46,7 +46,7 @@ def promote_lane(
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
 ) -> None:
     """Make another lane's champion live's, after a dry run and a comparison on rows that neither has learnt."""
-    from widedeep.steps import adopted, compare_lane, lane_question, plan_lane_promotion
+    from widedeep.steps import adopted, compare_lane, decision_of, lane_question, plan_lane_promotion
     from widedeep.steps import promote_lane as move
 
     with workplace() as place:
@@ -56,9 +56,10 @@ def promote_lane(
         plan = plan_lane_promotion(place, lane)
         verdict = compare_lane(place, plan)
         out.print(lane_question(place, plan, verdict), markup=False, highlight=False, soft_wrap=True)
-        if not (yes or err.is_terminal):
+        asks = decision_of(place, verdict) != "reject" and not yes  # who approves what the gate rejects is refused
+        if asks and not err.is_terminal:
             raise UsageError("promote-lane: nobody can be asked here; look at the comparison above, and give --yes.")
-        if not yes:
+        if asks:
             typer.confirm("Promote the lane?", abort=True, err=True)
         pointer = move(place, lane, verdict, reason)
     out.print(f"[bold]{pointer.release_id}[/] is champion of lane {pointer.lane} by move {pointer.sequence}")

@@ -12,7 +12,7 @@ from widedeep.steps.bootstrap import bootstrap
 from widedeep.steps.chain import STEPS, dry_run, gate, ingest, publish, run_span, settle, start, train, validate
 from widedeep.steps.erasing import erase, plan_erasure
 from widedeep.steps.examination import examine_store, require_safe_store
-from widedeep.steps.lane_plan import LanePlan, plan_lane_promotion
+from widedeep.steps.lane_plan import plan_lane_promotion
 from widedeep.steps.news import news
 from widedeep.steps.promoting import adopted, compare_lane, decision_of, lane_question, promote_lane
 from widedeep.steps.pruning import plan_prune, prune
@@ -25,7 +25,6 @@ from widedeep.steps.workplace import Workplace, open_workplace
 
 __all__ = [
     "STEPS",
-    "LanePlan",
     "ReplayPlan",
     "RollbackPlan",
     "Workplace",

@@ -88,14 +88,10 @@ def promote_lane(place: Workplace, lane: str, verdict: str, reason: str) -> Cham
         OrderError, WithheldError: as for the plan. The pointer stays.
     """
     because, judged = place.because(reason), stored_evidence(place, verdict, Verdict)
-    theirs = champion(place.store, lane)
-    if theirs is None or theirs.release_id != judged.candidate:
-        raise StaleError(
-            f"lane {lane}: got {theirs.release_id if theirs else 'nobody'} as champion, wanted {judged.candidate}, "
-            "which was compared with live's. Live's pointer stays; compare the lane again."
-        )
+    theirs = _compared(place, lane, judged.candidate)
     if done := adopted(place, lane):
         return done
+    _compared(place, LIVE, judged.champion)
     if judged.decision == "reject":
         raise PermanentError(
             f"lane {lane}: the gate rejects {judged.candidate} beside {judged.champion}: {'; '.join(judged.reasons)}. "
@@ -109,6 +105,17 @@ def promote_lane(place: Workplace, lane: str, verdict: str, reason: str) -> Cham
         _keep_approval(place, theirs, judged, because)
         pointer = moves.adopt_held(place.store, lane, judged, because)
     log.info("%s is champion of lane %s by move %d", pointer.release_id, pointer.lane, pointer.sequence)
+    return pointer
+
+
+def _compared(place: Workplace, lane: str, wanted: str | None) -> ChampionPointer:
+    """The lane's pointer. Raises StaleError if it leads elsewhere than when both champions were compared."""
+    pointer = champion(place.store, lane)
+    if pointer is None or pointer.release_id != wanted:
+        raise StaleError(
+            f"lane {lane}: got {pointer.release_id if pointer else 'nobody'} as champion, wanted {wanted}, which was compared. "
+            "Live's pointer stays; compare both lanes' champions again."
+        )
     return pointer
 
 
