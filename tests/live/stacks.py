@@ -87,6 +87,8 @@ def _state(api: AirflowApi, path: str) -> str | None:
 def answer(api: AirflowApi, run: str, task: str, fits: Callable[[str], bool], **form: str) -> dict[str, Any]:
     """Answer a required action with the option that fits, as the page does. Returns what was asked."""
     await_state(api, f"{run}/taskInstances/{task}", "awaiting_input")
+    # No person is as fast as this: an answer before the scheduler has heard that the task waits is taken for a fault.
+    time.sleep(2)
     where = f"{run}/taskInstances/{task}/-1/hitlDetails"
     asked: dict[str, Any] = api.get(where)
     option = next(option for option in asked["options"] if fits(option))
