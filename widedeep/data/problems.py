@@ -25,8 +25,8 @@ TYPES_OF_CHECK = {
 }
 TYPES_OF_KEY = {"user": ("string", "integer"), "time": ("timestamp",), "label.column": ("boolean", "integer", "number")}
 OWN_FOLDERS = (
-    "decisions",
     "claimed",
+    "decisions",
     "doctor",
     "erasures",
     "evidence",
