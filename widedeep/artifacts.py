@@ -171,10 +171,10 @@ class Lineage(Value):
     """All inputs of a release, and so its id: the same inputs give the same payload (second law).
 
     `erasures` are all by which somebody is forgotten: neither this release nor a later one of the line names that user by spans
-    up to the erasure's day.
+    up to the erasure's day. `twin_of`: the champion whose history this release has learnt anew, without a parent.
     """
 
-    later = frozenset({"erasures"})
+    later = frozenset({"erasures", "twin_of"})
 
     span: date
     parent: ReleaseId | None
@@ -185,6 +185,7 @@ class Lineage(Value):
     seed: int
     profile: NumericProfile
     erasures: tuple[ErasureId, ...] = ()
+    twin_of: ReleaseId | None = None
 
     def release_id(self) -> str:
         return f"r-{self.content_digest()[:16]}"
@@ -193,7 +194,8 @@ class Lineage(Value):
 class Manifest(Value):
     """What a release consists of. Its presence is what readers take for completeness, so it is written last.
 
-    `inherited` are the parts that the ancestors learnt: with `lineage.learnt` it answers "has this model seen that row?".
+    `inherited` are the parts that the ancestors learnt: with `lineage.learnt` it answers "has this model seen that row?". A twin's
+    are those that its champion had learnt and it left out: where it leads, they are neither pending nor fit to judge a model.
     """
 
     format: Literal[1, 2] = 2
@@ -342,6 +344,47 @@ class Verdict(Value):
     anchor_difference: Interval | None = None
     slices: tuple[Difference, ...] = ()
     level: Interval | None = None
+
+
+class Audit(Value):
+    """The warm-start debt of a champion: its log loss less that of a twin from scratch, on rows that neither has learnt.
+
+    The twin has learnt the champion's history from `since` on: so many spans, with so many rows. `over`: the debt is shown to be
+    above the limit, in nats per row.
+    """
+
+    release_id: ReleaseId
+    manifest_sha256: Digest
+    span: date
+    twin: ReleaseId
+    twin_manifest_sha256: Digest
+    since: date
+    spans: int
+    rows: int
+    holdout: tuple[Part, ...]
+    metrics: MetricReport
+    twin_metrics: MetricReport
+    debt: Interval
+    limit: float
+    over: bool
+
+    def told(self) -> str:
+        """In one sentence."""
+        d = self.debt
+        return (
+            f"{self.release_id} of span {self.span} owes {d.estimate:+.4f} of log loss ({d.level:.0%} interval {d.lower:+.4f} to "
+            f"{d.upper:+.4f}, {self.metrics.users:,} users) to {self.twin}, which learnt its last {self.spans} span(s) anew, "
+            f"{self.rows:,} rows: {'shown to be above' if self.over else 'not shown to be above'} the limit of {self.limit:.4g}"
+        )
+
+
+class Unaudited(Value):
+    """Nothing can be measured yet, and why."""
+
+    reason: str
+
+    def told(self) -> str:
+        return f"nothing to audit: {self.reason}"
 
 
 class Release(Value):

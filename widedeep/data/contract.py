@@ -226,6 +226,18 @@ class Gate(Section):
     anchor_margin: float | None = Field(default=None, gt=0)
 
 
+class Audit(Section):
+    """How the debt of warm starts is measured: what the champion loses to a twin that learns its history anew (docs/audit.md).
+
+    days: of which newest days of it. rows: no more rows than that, by whole spans, of which it learns one at least. limit: how
+    far the champion's loss may be shown to lie above its twin's, in the gate's `unit`; null is the gate's `margin`.
+    """
+
+    days: int = Field(default=60, ge=1)
+    rows: int = Field(default=2_000_000, ge=1)
+    limit: float | None = Field(default=None, gt=0)
+
+
 class DryRun(Section):
     """A server of its own loads the candidate, has to give the trainer's scores again, and is driven beside one of the champion.
 
@@ -325,6 +337,7 @@ class Contract(Section):
     delivery: Delivery = Delivery()
     pending: Pending = Pending()
     gate: Gate
+    audit: Audit = Audit()
     dry_run: DryRun = DryRun()
     serving: Scoring = Scoring()
     publishing: Publishing = Publishing()

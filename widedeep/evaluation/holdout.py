@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from widedeep.artifacts import Digest, MetricReport, ReleaseId
-from widedeep.data.contract import Gate
+from widedeep.data.contract import Contract, Gate
 from widedeep.evaluation.audience import Audience
 from widedeep.evaluation.gate import Anchor, Comparison, Contrast, Level
 from widedeep.evaluation.metrics import measure, over_users, paired, row_losses
@@ -53,7 +53,7 @@ class Scored:
 def compare(holdout: Holdout, scores: Floats, champion: Scored, anchor: Scored | None, limits: Gate) -> Comparison:
     """All that the gate judges of a candidate's (B,) scores beside the champion's and the anchor's."""
     metrics = holdout.metrics(champion.scores)
-    unit = metrics.log_loss / metrics.ne if limits.unit == "ne" and metrics.ne else 1.0
+    unit = nats_of(metrics, limits)
     margin, losses = limits.margin * unit, row_losses(holdout.labels, scores)
     worse = losses - row_losses(holdout.labels, champion.scores)
     everywhere, elsewhere = np.ones(len(losses), np.bool_), unit * (limits.slice_margin or 2 * limits.margin)
@@ -67,6 +67,18 @@ def compare(holdout: Holdout, scores: Floats, champion: Scored, anchor: Scored |
         level(holdout, scores, champion.scores),
         _anchored(holdout, losses, anchor, unit * (limits.anchor_margin or limits.margin)) if anchor else None,
     )
+
+
+def debt(holdout: Holdout, champion: Floats, twin: Floats, contract: Contract) -> Contrast:
+    """The champion's loss less that of its twin from scratch, by the (B,) scores of both, with what it may be."""
+    worse, everywhere = row_losses(holdout.labels, champion) - row_losses(holdout.labels, twin), np.ones(len(champion), np.bool_)
+    limit = contract.audit.limit or contract.gate.margin
+    return holdout.contrast(ALL_ROWS, everywhere, worse, limit * nats_of(holdout.metrics(champion), contract.gate))
+
+
+def nats_of(metrics: MetricReport, limits: Gate) -> float:
+    """How many nats a row the unit is in which the contract gives margins, on these rows."""
+    return metrics.log_loss / metrics.ne if limits.unit == "ne" and metrics.ne else 1.0
 
 
 def level(holdout: Holdout, scores: Floats, others: Floats) -> Level | None:

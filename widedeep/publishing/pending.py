@@ -19,6 +19,10 @@ NO_ROWS = sha256(b"")
 
 VALID = {"promoted", "held", "rejected", "learnt", "added"}
 
+PartName = Literal["train", "holdout"]
+PARTS: tuple[PartName, ...] = ("holdout", "train")
+"""In the order in which a candidate learns those of one span."""
+
 Seen = frozenset[tuple[date, str, str]]
 """(span, snapshot digest, part) of everything that the parent or an ancestor of it trained on: `Manifest.seen()`."""
 
@@ -72,9 +76,15 @@ def awaited(outcomes: Iterable[Outcome], seen: Seen, pool_spans: int, pending: P
     return [*(s for s in waiting if s not in forgotten), *unseen]
 
 
-def unlearnt(outcomes: Iterable[Outcome], seen: Seen, part: Literal["train", "holdout"] = "train") -> list[Snapshot]:
+def unlearnt(outcomes: Iterable[Outcome], seen: Seen, part: PartName = "train") -> list[Snapshot]:
     """The valid spans of which a release that has `seen` so much has not learnt that part, in the order of the outcomes."""
     return [s for s in valid(outcomes, seen) if not _in(seen, s, part)]
+
+
+def learnt(outcomes: Iterable[Outcome], seen: Seen) -> dict[Snapshot, tuple[Part, ...]]:
+    """What a release that has `seen` so much has learnt of each span, in the order of the outcomes."""
+    parts = {s: tuple(_part(s, part) for part in PARTS if _in(seen, s, part)) for s in valid(outcomes, seen)}
+    return {snapshot: found for snapshot, found in parts.items() if found}
 
 
 def _forgotten(past: Iterable[Outcome], waiting: Iterable[Snapshot], pending: Pending) -> list[Snapshot]:
@@ -105,11 +115,11 @@ def _current(snapshot: Snapshot, successor: Mapping[tuple[date, str], Snapshot |
     return next((s for s in line if _in(seen, s, "train") or _in(seen, s, "holdout")), line[-1])
 
 
-def _in(seen: Seen, snapshot: Snapshot, part: Literal["train", "holdout"]) -> bool:
+def _in(seen: Seen, snapshot: Snapshot, part: PartName) -> bool:
     return (snapshot.span, snapshot.digest, part) in seen
 
 
-def _part(snapshot: Snapshot, part: Literal["train", "holdout"]) -> Part:
+def _part(snapshot: Snapshot, part: PartName) -> Part:
     return Part(span=snapshot.span, version=snapshot.version, digest=snapshot.digest, part=part)
 
 

@@ -8,6 +8,7 @@ the steps that need them import them, the others don't pay.
 """
 
 from widedeep.steps.arrival import readiness, validated_too_early
+from widedeep.steps.auditing import audit, audits
 from widedeep.steps.bootstrap import bootstrap
 from widedeep.steps.chain import STEPS, dry_run, gate, ingest, publish, run_span, settle, start, train, validate
 from widedeep.steps.erasing import erase, plan_erasure
@@ -30,6 +31,8 @@ __all__ = [
     "Workplace",
     "adopted",
     "answered",
+    "audit",
+    "audits",
     "awaited_review",
     "bootstrap",
     "claimants",

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from widedeep.artifacts import Digest, DryRunReport, FileRef, Manifest, Verdict, sha256
+from widedeep.artifacts import Audit, Digest, DryRunReport, FileRef, Manifest, Verdict, sha256
 from widedeep.errors import FormatError, IntegrityError
 from widedeep.evaluation.report.values import Report
 from widedeep.publishing import layout, releases
@@ -16,9 +16,10 @@ from widedeep.publishing.store import ObjectStore
 from widedeep.steps.named import named_release
 from widedeep.steps.records import Record
 
-Evidence = Verdict | DryRunReport | Record | Report
+Evidence = Audit | Verdict | DryRunReport | Record | Report
 
 EVIDENCE: dict[str, type[Evidence]] = {
+    "audit": Audit,
     "decision": Verdict,
     "dry-run": DryRunReport,
     "published": Record,

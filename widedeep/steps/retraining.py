@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterable
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,16 +54,36 @@ def train_after(place: Workplace, progress: Progress, outcomes: tuple[Outcome, .
         SignatureError: one is staged that no accepted key signed although that is required.
         SettingsError: the signing key can't be used; nothing was trained.
     """
-    from widedeep.training.profile import numeric_profile, source_digest
-
-    signer, trust = load_signer(place.settings), load_trust(place.settings)
-    contract = place.contract
+    load_signer(place.settings)
     parent = parent_manifest(place, progress, outcomes)
     planned = plan_after(place, progress, outcomes, rule, parent)
-    lineage = Lineage(
-        span=progress.span,
+    candidate = _candidate(place, lineage_of(place, progress.span, parent, planned.learnt), parent, inherited_from(parent))
+    log.info("%s: candidate %s, child of %s", progress.span, candidate.release_id, candidate.parent or "nobody")
+    for reason in put_aside(planned.set_aside):
+        log.warning("%s: %s", progress.span, reason)
+    return progress.model_copy(update={"candidate": candidate, "set_aside": planned.set_aside})
+
+
+def twin_of(place: Workplace, champion: Manifest, learnt: tuple[Part, ...]) -> Candidate:
+    """The candidate that learns these parts of a champion's history from scratch; found, if it is staged already.
+
+    Raises: as `train_after`.
+    """
+    span = max(part.span for part in learnt if part.part == "train")
+    lineage = lineage_of(place, span, None, learnt).model_copy(update={"twin_of": champion.release_id})
+    left_out = tuple(part for part in inherited_from(champion) if part not in learnt)
+    return _candidate(place, lineage, None, left_out)
+
+
+def lineage_of(place: Workplace, span: date, parent: Manifest | None, learnt: tuple[Part, ...]) -> Lineage:
+    """All that decides the bytes of a candidate which learns these parts here and now."""
+    from widedeep.training.profile import numeric_profile, source_digest
+
+    contract = place.contract
+    return Lineage(
+        span=span,
         parent=parent.release_id if parent else None,
-        learnt=planned.learnt,
+        learnt=learnt,
         split_digest=contract.split_digest,
         contract_digest=contract.training_digest,
         source_digest=source_digest(),
@@ -70,12 +91,19 @@ def train_after(place: Workplace, progress: Progress, outcomes: tuple[Outcome, .
         profile=numeric_profile(contract.training),
         erasures=tuple(sorted(erased.erasure_id for erased in erasures(place.store))),
     )
-    candidate = releases.find_candidate(place.store, lineage.release_id(), trust) or _train(place, lineage, parent, signer)
+
+
+def inherited_from(parent: Manifest | None) -> tuple[Part, ...]:
+    """All that a release and its ancestors have learnt."""
+    return (*parent.inherited, *parent.lineage.learnt) if parent else ()
+
+
+def _candidate(place: Workplace, lineage: Lineage, parent: Manifest | None, inherited: tuple[Part, ...]) -> Candidate:
+    signer, trust = load_signer(place.settings), load_trust(place.settings)
+    found = releases.find_candidate(place.store, lineage.release_id(), trust)
+    candidate = found or _train(place, lineage, parent, inherited, signer)
     record(place, "trained", candidate)
-    log.info("%s: candidate %s, child of %s", progress.span, candidate.release_id, candidate.parent or "nobody")
-    for reason in put_aside(planned.set_aside):
-        log.warning("%s: %s", progress.span, reason)
-    return progress.model_copy(update={"candidate": candidate, "set_aside": planned.set_aside})
+    return candidate
 
 
 def parent_manifest(place: Workplace, progress: Progress, outcomes: tuple[Outcome, ...]) -> Manifest | None:
@@ -142,7 +170,9 @@ def load_release(place: Workplace, manifest: Manifest, *, optimizer: bool) -> tu
     return load_bundle(folder, optimizer=optimizer), folder
 
 
-def _train(place: Workplace, lineage: Lineage, parent: Manifest | None, signer: Signer | None) -> Candidate:
+def _train(
+    place: Workplace, lineage: Lineage, parent: Manifest | None, inherited: tuple[Part, ...], signer: Signer | None
+) -> Candidate:
     import pyarrow.parquet as pq
 
     from widedeep.data.catalogue import CATALOGUE_FILE, extend_catalogue, item_columns
@@ -176,7 +206,6 @@ def _train(place: Workplace, lineage: Lineage, parent: Manifest | None, signer: 
     log.info("%s: learnt %s", lineage.span, _told(report))
     for warning in report.warnings():
         log.warning("%s: %s", lineage.span, warning)
-    inherited = (*parent.inherited, *parent.lineage.learnt) if parent else ()
     return releases.stage(place.store, folder, lineage, inherited, signer, load_trust(place.settings))
 
 
