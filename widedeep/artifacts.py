@@ -194,8 +194,8 @@ class Lineage(Value):
 class Manifest(Value):
     """What a release consists of. Its presence is what readers take for completeness, so it is written last.
 
-    `inherited` are the parts that the ancestors learnt: with `lineage.learnt` it answers "has this model seen that row?". A twin's
-    are those that its champion had learnt and it left out: where it leads, they are neither pending nor fit to judge a model.
+    `inherited` are the parts that the ancestors learnt: with `lineage.learnt` it answers "has this model seen that row?". Those
+    of a twin its champion had learnt, and it left them out: where it leads, they are neither pending nor fit to judge a model.
     """
 
     format: Literal[1, 2] = 2

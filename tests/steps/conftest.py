@@ -51,8 +51,8 @@ class Chain:
     def day(self, n: int) -> date:
         return FIRST + timedelta(days=n)
 
-    def rows(self, n: int) -> pa.Table:
-        return shop_span(self.day(n))
+    def rows(self, n: int, rows: int = 600) -> pa.Table:
+        return shop_span(self.day(n), rows)
 
     def deliver(self, n: int, rows: pa.Table | None = None, *, data: bytes | None = None) -> None:
         file = io.BytesIO()
