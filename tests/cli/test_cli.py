@@ -148,6 +148,17 @@ def test_two_releases_are_compared_in_a_table_as_json_and_on_a_page(published, t
     assert "is no folder" in refused(published, "compare", first, second, "--output", str(tmp_path / "gone" / "page.html"))
 
 
+def test_the_debt_of_warm_starts_is_told_in_a_sentence_as_json_and_as_a_series(published):
+    assert "no audit yet" in done(published, "audit", "--history")
+    told = widedeep(published, "audit")
+    found = json.loads(done(published, "audit", "--json"))
+    assert told.returncode == 0, told.stderr
+    assert re.match(rf"{found['release_id']} of span 2026-03-05 owes [+-]\d\.\d{{4}} of log loss \(95% interval", told.stdout)
+    assert "rows/s" in told.stderr, "training tells its rate"
+    assert json.loads(done(published, "audit", "--history", "--json")) == [found]
+    assert found["twin"] in done(published, "audit", "--history")
+
+
 def test_an_unknown_release_is_told_with_the_nearest_known(published):
     champion = json.loads(done(published, "champion", "--json"))["release_id"]
     message = refused(published, "lineage", champion[:-1] + ("0" if champion[-1] != "0" else "1"))

@@ -11,7 +11,7 @@ from widedeep.local.commands import app as local_app
 
 # isort: split
 # In the order of the help.
-from widedeep.cli import running, serving, looking, comparing, contracts, correcting, deciding, keeping, sources  # noqa: F401, I001
+from widedeep.cli import running, auditing, serving, looking, comparing, contracts, correcting, deciding, keeping, sources  # noqa: F401, I001
 
 app.add_typer(local_app, name="local", rich_help_panel="This machine")
 

@@ -1,0 +1,46 @@
+"""What the chain pays for warm starts, measured now or so far."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from widedeep.artifacts import Audit, Unaudited
+from widedeep.cli.terminal import AsJson, app, out, print_json, watched, workplace
+
+
+@app.command(rich_help_panel="Run")
+def audit(
+    history: Annotated[bool, typer.Option("--history", help="List the audits so far; measure nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a twin of the champion from scratch on the same history, and tell how much better it is: the warm-start debt."""
+    from widedeep.steps import audit as measure
+    from widedeep.steps import audits
+
+    found: Audit | Unaudited | tuple[Audit, ...]
+    if history:
+        with workplace() as place:
+            found = audits(place)
+    else:
+        with workplace() as place, watched(place, "audit") as (told, on_step):
+            found = measure(told, on_step)
+    if as_json:
+        print_json(found)
+    elif isinstance(found, tuple):
+        show_audits(found)
+    else:
+        out.print(found.told(), markup=False, highlight=False, soft_wrap=True)
+
+
+def show_audits(found: tuple[Audit, ...]) -> None:
+    table = Table("scored", "champion", "of span", "twin", "spans", "rows", "debt", "interval", "limit", "")
+    for each in found:
+        d, scored = each.debt, max(part.span for part in each.holdout)
+        over = "[red]above[/]" if each.over else ""
+        interval, size = f"{d.lower:+.4f} to {d.upper:+.4f}", (str(each.spans), f"{each.rows:,}")
+        table.add_row(
+            *(str(scored), each.release_id, str(each.span), each.twin, *size, f"{d.estimate:+.4f}", interval),
+            *(f"{each.limit:.4g}", over),
+        )
+    out.print(table if found else "no audit yet: `widedeep audit` makes one.")
