@@ -558,3 +558,21 @@ class Outcome(Value):
     verdict: str | None = None
     settled_at: datetime
     settled_by: str
+
+    @property
+    def until(self) -> date:
+        """Until which span of its lane has settled its candidate can be promoted, if the gate held it."""
+        return self.span
+
+
+class Proposal(Outcome):
+    """A champion's twin that the gate held, so that a person decides whether the lane goes on from it. It settles no span.
+
+    `head` is the lane's latest settled span by then: once a later one has settled, it is superseded.
+    """
+
+    head: date
+
+    @property
+    def until(self) -> date:
+        return self.head

@@ -91,17 +91,19 @@ def decide(
     comparison: Comparison | None,
     holdout: tuple[Part, ...],
     limits: Gate,
+    doubt: str | None = None,
 ) -> Verdict:
     """Judge a candidate; without a `comparison` (the first release ever) by the absolute checks only.
 
-    `metrics` is None where no held-out row could be scored: then a failed dry run rejects, and else nothing is decided.
+    With a `doubt`, in words, nothing is promoted that a person has not decided on. `metrics` is None where no held-out row could
+    be scored: then a failed dry run rejects, and else nothing is decided.
 
     Raises:
         ValueError: the dry run rehearsed another candidate.
     """
     if dry_run.manifest_sha256 != candidate.manifest_sha256:
         raise ValueError(f"the dry run rehearsed {dry_run.release_id}, wanted {candidate.release_id}: run it for this candidate")
-    decision, reasons = _weigh(metrics, dry_run.failures, comparison, limits)
+    decision, reasons = _weigh(metrics, dry_run.failures, comparison, limits, doubt)
     beside, level = comparison or Comparison("", ""), limits.confidence
     return Verdict(
         decision=decision,
@@ -138,7 +140,11 @@ def worse_slices(slices: Sequence[Contrast], level: float) -> tuple[Contrast, ..
 
 
 def _weigh(
-    metrics: MetricReport | None, dry_run_failures: tuple[str, ...], comparison: Comparison | None, limits: Gate
+    metrics: MetricReport | None,
+    dry_run_failures: tuple[str, ...],
+    comparison: Comparison | None,
+    limits: Gate,
+    doubt: str | None,
 ) -> tuple[Decision, tuple[str, ...]]:
     if dry_run_failures:
         return "reject", dry_run_failures
@@ -147,7 +153,7 @@ def _weigh(
     suspicions = [*_too_good(metrics, comparison, limits)]
     if failures := [*_absolute_failures(metrics, limits), *_shown_worse(comparison, limits)]:
         return "reject", (*failures, *suspicions)
-    if doubts := [*_unmeasured(metrics), *_doubts(comparison, limits), *suspicions]:
+    if doubts := [*_unmeasured(metrics), *_doubts(comparison, limits), *suspicions, *filter(None, [doubt])]:
         return _undecided(doubts, limits)
     return "promote", tuple(_fine(comparison, limits))
 

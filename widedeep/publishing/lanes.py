@@ -10,10 +10,10 @@
 from collections.abc import Collection, Iterable, Iterator
 from datetime import date, datetime, timedelta
 
-from widedeep.artifacts import LIVE, Backfill, Opening, Outcome
+from widedeep.artifacts import LIVE, Backfill, Opening, Outcome, Proposal
 from widedeep.errors import OrderError
 from widedeep.publishing import layout
-from widedeep.publishing.pointer import champion, withdrawn
+from widedeep.publishing.pointer import champion, moves, withdrawn
 from widedeep.publishing.promotions import with_promotions
 from widedeep.publishing.renewals import load_renewals
 from widedeep.publishing.store import ObjectStore
@@ -236,6 +236,23 @@ def hold(store: ObjectStore, outcome: Outcome) -> Outcome:
     """Write that rows of a settled span wait for a person. The first writer of the same rows stands and is returned."""
     digest = outcome.snapshot.digest if outcome.snapshot else ""
     return _first(store, layout.held(outcome.lane, outcome.span, digest), outcome)
+
+
+def proposals(store: ObjectStore, lane: str) -> tuple[Proposal, ...]:
+    """The twins of champions from which the lane may go on, each as promoted once it led the lane; the earliest first."""
+    blobs = [(key, store.get(key)) for key in store.keys(layout.proposals(lane))]
+    found = [Proposal.from_bytes(blob.data, f"{store.url}/{key}") for key, blob in blobs if blob]
+    led = {move.release_id for move in moves(store, lane)} if found else set()
+    return tuple(each.model_copy(update={"result": "promoted"}) if each.release_id in led else each for each in found)
+
+
+def propose(store: ObjectStore, proposal: Proposal) -> Proposal:
+    """Let a person decide whether the lane goes on from a twin. The first proposal for the same head stands and is returned."""
+    key = layout.proposal(proposal.lane, proposal.head, str(proposal.release_id))
+    if store.create(key, proposal.to_bytes()):
+        return proposal
+    standing = store.get(key)
+    return Proposal.from_bytes(standing.data, f"{store.url}/{key}") if standing else proposal
 
 
 def _first(store: ObjectStore, key: str, outcome: Outcome) -> Outcome:

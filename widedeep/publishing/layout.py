@@ -257,6 +257,15 @@ def promotion(lane: str, span: date, release_id: str) -> str:
     return f"{promotions(lane)}{span}/{release_id}.json"
 
 
+def proposals(lane: str) -> str:
+    return f"{LANES}{lane}/proposed/"
+
+
+def proposal(lane: str, head: date, release_id: str) -> str:
+    """That a lane with such a head may go on from a champion's twin."""
+    return f"{proposals(lane)}{head}/{release_id}.json"
+
+
 def additions(lane: str) -> str:
     return f"{LANES}{lane}/added/"
 

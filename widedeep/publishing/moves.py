@@ -5,8 +5,9 @@
   where signatures are required (SignatureError).
 - A promotion leads only to what the gate compared with the present champion, and never to an earlier span; an adoption only to
   what was compared, too; a rollback only to a release that was champion of the lane.
-- What the gate held is promoted only by a person's approval, and only while its span is the lane's latest. So is a lane whose
-  champion the gate held beside live's adopted only by `adopt_held`.
+- What the gate held is promoted only by a person's approval, and only while its span is the lane's latest; a twin of the champion
+  while the span is that was so when the twin was proposed. A lane whose champion the gate held beside live's is adopted only by
+  `adopt_held`.
 """
 
 from collections.abc import Collection, Iterator
@@ -51,23 +52,25 @@ def promote(store: ObjectStore, lane: str, release: Release, verdict: Verdict, b
     return _lead(store, lane, manifest, verdict, because)
 
 
-def approve(store: ObjectStore, lane: str, release: Release, verdict: Verdict, because: Because) -> ChampionPointer:
+def approve(
+    store: ObjectStore, lane: str, release: Release, verdict: Verdict, because: Because, until: date | None = None
+) -> ChampionPointer:
     """Point the lane at a release that the gate held and a person approves. Done again, it finds the pointer there.
 
     Raises:
         UsageError: the verdict is not 'hold', or is about another release. The pointer stays.
-        SupersededError: a later span of the lane has settled. The pointer stays.
+        SupersededError: a span of the lane later than `until`, by default its own, has settled. The pointer stays.
         All that `promote` raises beside.
     """
-    return _lead(store, lane, approvable(store, lane, release, verdict), verdict, because)
+    return _lead(store, lane, approvable(store, lane, release, verdict, until), verdict, because)
 
 
-def approvable(store: ObjectStore, lane: str, release: Release, verdict: Verdict) -> Manifest:
+def approvable(store: ObjectStore, lane: str, release: Release, verdict: Verdict, until: date | None = None) -> Manifest:
     """The manifest of a held release that `approve` would promote now; raises what that would."""
     manifest = _judged(store, release.release_id, release.manifest_sha256, verdict, "hold")
     found = standing(store, lane)
     if not _leads_to(found, manifest):
-        check_latest(store, lane, release.span)
+        check_latest(store, lane, until or release.span)
         _check_may_lead(store, lane, manifest, verdict, found)
     return manifest
 
@@ -148,7 +151,7 @@ def withdrawing(store: ObjectStore, lane: str, release_id: str) -> tuple[Champio
         )
     manifest = load_manifest(store, release_id, published=True, expected_sha256=was.manifest_sha256)
     spans = {move.release_id: move.span for move in past}
-    since = {move.release_id for move in past if move.sequence > was.sequence}  # such as a lane's of the same span
+    since = {move.release_id for move in past if move.sequence > was.sequence}  # such as a lane's or a twin of the same span
     gone = {release for release, span in spans.items() if span > was.span} | since | set(past[0].withdrawn)
     own = set(line(store, manifest, min((spans.get(release, date.min) for release in gone), default=date.max)))
     return was, manifest, tuple(sorted(gone - own))

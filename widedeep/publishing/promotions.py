@@ -21,6 +21,9 @@ def with_promotions(store: ObjectStore, lane: str, settled: Iterable[Outcome]) -
     if pointer is None:
         return found
     kept = [outcome for key in store.keys(layout.promotions(lane)) if (outcome := _read(store, key))]
+    # A twin that a rollback took back leaves the span to the release whose twin it was.
+    first = {outcome.span for outcome in found if outcome.result == "promoted"}
+    kept = [outcome for outcome in kept if not (outcome.span in first and outcome.release_id in pointer.withdrawn)]
     promoted: dict[date, Outcome] = {o.span: o for o in sorted(kept, key=lambda o: o.settled_at)}
     own = next((outcome for outcome in found if outcome.span == pointer.span), None)
     if own and (told := _unlike(store, pointer, own)):
@@ -61,7 +64,8 @@ def _unlike(store: ObjectStore, pointer: ChampionPointer, settled: Outcome) -> O
     if (settled.result, settled.release_id) == ("promoted", pointer.release_id):
         return None
     told = promotion(store, pointer)
-    before = f"{settled.settled_by} had settled the span as {settled.result}"
+    was = f"promoted with {settled.release_id}" if settled.result == "promoted" else settled.result
+    before = f"{settled.settled_by} had settled the span as {was}"
     held_by = settled.verdict if settled.release_id == pointer.release_id else None
     return told.model_copy(update={"reasons": (*told.reasons, before), "verdict": held_by}) if told else None
 

@@ -16,6 +16,7 @@ from widedeep.steps.examination import examine_store, require_safe_store
 from widedeep.steps.lane_plan import plan_lane_promotion
 from widedeep.steps.news import news
 from widedeep.steps.promoting import adopted, compare_lane, decision_of, lane_question, promote_lane
+from widedeep.steps.proposing import propose
 from widedeep.steps.pruning import plan_prune, prune
 from widedeep.steps.replaying import ReplayPlan, new_lane, plan_replay, replay, replayed
 from widedeep.steps.reviewing import answered, awaited_review, late_review, question, review, waits_for_review
@@ -59,6 +60,7 @@ __all__ = [
     "plan_replay",
     "plan_rollback",
     "promote_lane",
+    "propose",
     "prune",
     "publish",
     "question",

@@ -31,6 +31,7 @@ class Case:
     """What is judged: a candidate and its rehearsal, beside the champion and an earlier one, on rows that none has learnt.
 
     `left_out`: what one of them has learnt of these days in other versions; no row of it is judged on.
+    `doubt`: why a person has to decide, however good it is.
     """
 
     candidate: Candidate
@@ -40,6 +41,7 @@ class Case:
     anchor: Manifest | None
     holdout: tuple[Part, ...]
     left_out: tuple[Part, ...] = ()
+    doubt: str | None = None
 
     def digest(self, contract: Contract) -> str:
         """What the decision depends on: where it is the same, so is the decision."""
@@ -52,6 +54,7 @@ class Case:
             contract.serving.precision,
             contract.weight,
             *([[part.model_dump(mode="json") for part in self.left_out]] if self.left_out else []),
+            *([self.doubt] if self.doubt else []),
         ]
         return sha256(canonical_json(judged))
 
@@ -142,13 +145,13 @@ def _judge(place: Workplace, case: Case) -> tuple[Verdict, Report]:
     bare = bare_report(place, case.manifest, case.champion, case.holdout, case.rehearsal)
     rows, w = held_out_rows(place, case.holdout, case.left_out)
     if case.rehearsal.failures or rows.num_rows == 0:
-        return decide(case.candidate, None, case.rehearsal, unscored, case.holdout, limits), bare
+        return decide(case.candidate, None, case.rehearsal, unscored, case.holdout, limits, case.doubt), bare
     asked = holdout_of(place, case.manifest, rows, w)
     mine = work_of(place, case.manifest, rows, asked.audience)
     if not np.isfinite(mine.scores).all():
         failure = f"{int((~np.isfinite(mine.scores)).sum())} of {len(mine.scores)} held-out scores are not numbers"
         failed = case.rehearsal.model_copy(update={"failures": (failure,)})
-        return decide(case.candidate, None, failed, unscored, case.holdout, limits), bare
+        return decide(case.candidate, None, failed, unscored, case.holdout, limits, case.doubt), bare
     measured, beside, comparison = Measured(mine, asked.metrics(mine.scores)), None, unscored
     if case.champion:
         theirs = work_of(place, case.champion, rows, asked.audience)
@@ -156,7 +159,7 @@ def _judge(place: Workplace, case: Case) -> tuple[Verdict, Report]:
         champion = Scored(case.champion.release_id, case.champion.content_digest(), theirs.scores)
         comparison = compare(asked, mine.scores, champion, _anchor(place, case, rows), limits)
         beside = Measured(theirs, asked.metrics(theirs.scores))
-    verdict = decide(case.candidate, measured.metrics, case.rehearsal, comparison, case.holdout, limits)
+    verdict = decide(case.candidate, measured.metrics, case.rehearsal, comparison, case.holdout, limits, case.doubt)
     return verdict, compiled(bare, asked, measured, beside, comparison, place.contract)
 
 

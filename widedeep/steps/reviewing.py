@@ -61,7 +61,8 @@ def late_review(place: Workplace, lane: str = LIVE) -> Outcome | None:
 def _held(place: Workplace, lane: str, span: date | None = None) -> list[Outcome]:
     """What was held for a person, answered or not, in span order; what came later last."""
     settled = lanes.outcomes(place.store, lane) if span is None else (lanes.outcome(place.store, lane, span),)
-    found = [o for o in (*settled, *lanes.held(place.store, lane)) if o and is_for_review(o) and span in {None, o.span}]
+    later = (*lanes.held(place.store, lane), *lanes.proposals(place.store, lane))
+    found = [o for o in (*settled, *later) if o and is_for_review(o) and span in {None, o.span}]
     return sorted(found, key=lambda o: (o.span, o.settled_at))
 
 
@@ -78,22 +79,23 @@ def is_for_review(outcome: Outcome) -> bool:
     return outcome.verdict is not None or (outcome.result == "held" and outcome.release_id is None)
 
 
-def awaited_review(place: Workplace, span: date, lane: str = LIVE) -> Outcome:
-    """What of a span was held for a person: what waits for an answer or, if nothing does, the last.
+def awaited_review(place: Workplace, span: date, lane: str = LIVE, release: str | None = None) -> Outcome:
+    """What of a span was held for a person, or only with this release: what waits for an answer or, if nothing does, the last.
 
     Raises:
         UsageError: nothing was.
         SupersededError: it was the gate that held it, nobody has answered, and a later span of the lane has settled.
     """
-    found = _held(place, lane, span)
+    found = [held for held in _held(place, lane, span) if release in {None, held.release_id}]
     if not found:
         settled = lanes.outcome(place.store, lane, span)
         got = f"is settled as {settled.result}" if settled else "is not settled"
+        got += f", and not held with {release}" if release else ""
         waiting = ", ".join(str(o.span) for o in open_reviews(place, lane)) or "none"
         raise UsageError(f"span {span} of lane {lane}: {got}; wanted one that is held for a review. Waiting: {waiting}.")
     held = next((o for o in found if _waits(place, o)), found[-1])
     if held.verdict and answered(place, held) is None:
-        moves.check_latest(place.store, lane, span)
+        moves.check_latest(place.store, lane, held.until)
     return held
 
 
@@ -140,14 +142,16 @@ def _what_changed(place: Workplace, held: Outcome, address: Callable[[str], str]
     )
 
 
-def review(place: Workplace, span: date, answer: Reply, reason: str, lane: str = LIVE) -> Review | Ruling:
+def review(
+    place: Workplace, span: date, answer: Reply, reason: str, lane: str = LIVE, release: str | None = None
+) -> Review | Ruling:
     """Answer, and let an accepted span be learnt, or promote its candidate. Returns the answer that stands, the first one.
 
     Raises:
         UsageError: the span is not held for a review, or the reason is blank.
         SupersededError, WithheldError, StaleError: its candidate can't be promoted, or not now.
     """
-    held = awaited_review(place, span, lane)
+    held = awaited_review(place, span, lane, release)
     standing = ruling.rule(place, held, answer, reason) if held.verdict else _review(place, held, answer, reason)
     log.info("%s", standing.told())
     return standing

@@ -9,7 +9,7 @@ import logging
 import textwrap
 from collections.abc import Callable, Iterable
 
-from widedeep.artifacts import Outcome, Release, Reply, Ruling, Verdict
+from widedeep.artifacts import Outcome, Proposal, Release, Reply, Ruling, Verdict
 from widedeep.errors import StaleError, WithheldError
 from widedeep.publishing import lanes, layout, moves
 from widedeep.publishing.moves import Because
@@ -25,7 +25,7 @@ COLUMNS = 100  # Airflow's page shows 105 of a fenced line on a screen of 1,500 
 def is_open(place: Workplace, held: Outcome) -> bool:
     """Whether the candidate can still be promoted: its span is the lane's latest, and prune has not taken it."""
     published = place.store.get(layout.manifest(str(held.release_id)))
-    return published is not None and lanes.superseded_by(place.store, held.lane, held.span) is None
+    return published is not None and lanes.superseded_by(place.store, held.lane, held.until) is None
 
 
 def ruled(place: Workplace, held: Outcome) -> Ruling | None:
@@ -52,7 +52,7 @@ def rule(place: Workplace, held: Outcome, answer: Reply, reason: str) -> Ruling:
     standing = ruling_on(place.store, verdict, release)
     if standing is None:
         if answer == "accept":
-            moves.approvable(place.store, held.lane, release, verdict)
+            moves.approvable(place.store, held.lane, release, verdict, held.until)
         place.store.create(layout.ruling(held.span, made.verdict_sha256), made.to_bytes())
         standing = ruling_on(place.store, verdict, release) or made
     _follow(place, held, standing)
@@ -69,11 +69,15 @@ def approved(store: ObjectStore, release: Release, verdict: Verdict, because: Be
 def asked(place: Workplace, held: Outcome, address: Callable[[str], str]) -> str:
     """Why the gate held the candidate, its figures, and where the report is, in Markdown."""
     verdict, release = _judged(place, held)
+    of = f"the candidate of span {held.span} of lane {held.lane}"
+    no = "it does not, and the next candidate learns these rows"
+    if isinstance(held, Proposal):
+        of = f"a twin of {verdict.champion}, the champion of lane {held.lane}, that learnt its history from scratch"
+        no = "it does not, and the chain goes on as it is"
     return (
-        f"The gate held {release.release_id}, the candidate of span {held.span} of lane {held.lane}:\n\n"
+        f"The gate held {release.release_id}, {of}:\n\n"
         f"{quoted(verdict_told(verdict))}\n\nIts report: {address(layout.decision_report(str(held.verdict)))}.\n\n"
-        "Accept: it becomes champion, unless a later span has settled by then. Reject: it does not, and the next candidate "
-        "learns these rows. Later days go on meanwhile."
+        f"Accept: it becomes champion, unless a later span has settled by then. Reject: {no}. Later days go on meanwhile."
     )
 
 
@@ -87,7 +91,7 @@ def _follow(place: Workplace, held: Outcome, standing: Ruling | None) -> None:
     """Promote what was accepted, unless it was promoted before: a rollback since then stands."""
     if standing and standing.answer == "accept" and held.result == "held":
         verdict, release = _judged(place, held)
-        moves.approve(place.store, held.lane, release, verdict, place.because(standing.told()))
+        moves.approve(place.store, held.lane, release, verdict, place.because(standing.told()), held.until)
 
 
 def _judged(place: Workplace, held: Outcome) -> tuple[Verdict, Release]:
