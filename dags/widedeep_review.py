@@ -9,8 +9,9 @@ enough, or doubts it: is it promoted all the same?
     why it is held,             the answer, its author and the reason,
     and where the report is     under the findings or the verdict that were judged
 
-1. `widedeep_retrain` starts a run for each such span of the live lane. By hand: trigger it with the span, and with its lane if
-   that is another one. A store that `widedeep doctor` finds unsafe is refused here.
+1. `widedeep_retrain` starts a run for each such span of the live lane, and `widedeep_audit` for a twin that may take the
+   champion's place. By hand: trigger it with the span, and with its lane if that is another one. A store that `widedeep doctor`
+   finds unsafe is refused here.
 2. `ask` shows under **Required Actions** why. *Accept*: the next candidate learns these rows, or the candidate becomes champion.
    *Reject*: the rows are never learnt; of a candidate, the next one learns them. Without an answer within the contract's
    `drastic.patience` it is a no.
@@ -50,6 +51,13 @@ with DAG(
     params={
         "span": Param(type="string", format="date", title="Span", description="The day that is held."),
         "lane": Param(LIVE, type="string", pattern="^[a-z0-9][a-z0-9-]{0,62}$", title="Lane", description="Where it is held."),
+        "release": Param(
+            None,
+            type=["string", "null"],
+            pattern="^r-[0-9a-f]{16}$",
+            title="Release",
+            description="Only where two things of the day wait: which one.",
+        ),
     },
     on_failure_callback=AlertNotifier(),
     tags=["widedeep"],

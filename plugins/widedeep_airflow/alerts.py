@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from widedeep.artifacts import Outcome
+from widedeep.artifacts import Audit, Outcome
 
 REASONS_SHOWN = 3
 
@@ -52,6 +52,20 @@ def _what(outcome: Outcome) -> tuple[str, str]:
     return f"is held: its candidate {outcome.release_id} passed, and was not promoted", (
         "`widedeep champion --history` tells who froze the lane or withdrew the release, and why. Its rows are learnt again."
     )
+
+
+def owing(audit: Audit, proposed: Outcome, links: Mapping[str, str]) -> Alert:
+    """The champion owes more than the limit to a twin from scratch; `proposed` tells what became of the twin."""
+    if proposed.result == "held":
+        command = f"`widedeep review --span {proposed.span} --release {proposed.release_id}`"
+        advice = f"decide under Required Actions, or by {command}, whether the chain goes on from the twin."
+        reasons: tuple[str, ...] = (audit.told(),)
+    else:
+        advice = (
+            "`widedeep audit --history` tells since when. Look for days that taught it wrongly, and at the contract's `training`."
+        )
+        reasons = (audit.told(), *proposed.reasons)
+    return Alert(f"widedeep: champion {audit.release_id} owes too much to a twin from scratch", reasons, links, advice)
 
 
 def failed(dag_id: str, run_id: str, span: str | None, tasks: tuple[str, ...], links: Mapping[str, str]) -> Alert:

@@ -1,6 +1,6 @@
 """A person is asked about a span that is held; the daily run that held it does not wait (sixth law).
 
-Held is a span whose data changed drastically, and one whose candidate the gate held.
+Held is a span whose data changed drastically, one whose candidate the gate held, and a twin that may take a champion's place.
 
 `widedeep_retrain` starts a run of `widedeep_review` and goes on. That run asks and keeps the answer, or a no when nobody answers.
 The first answer stands: one from a shell counts as well, and the run then says whose it is.
@@ -18,6 +18,7 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import BaseOperator, Param
 from airflow.sdk.exceptions import AirflowSkipException
 
+from widedeep.artifacts import Proposal
 from widedeep.errors import SupersededError, WithheldError
 from widedeep_airflow.library import opened
 from widedeep_airflow.links import address
@@ -28,6 +29,8 @@ from widedeep_airflow.spans import day
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from widedeep.artifacts import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -85,19 +88,15 @@ class AskOperator(HITLOperator):
         )
 
     def execute(self, context: "Context") -> Any:
-        span, lane = asked_about(context)
+        span, lane, release = asked_about(context)
         with opened(context) as (steps, place), too_late_is_skipped():
             steps.require_safe_store(place)
-            held = steps.awaited_review(place, span, lane)
+            held = steps.awaited_review(place, span, lane, release)
             if standing := steps.answered(place, held):
                 raise skipped(str(standing.told()))
             patience = place.contract.drastic.patience
             until = f"{place.clock() + patience:%Y-%m-%d %H:%M} UTC"
-            self.subject = (
-                f"Promote the candidate of span {span} of lane {lane}? The gate held it."
-                if held.verdict
-                else f"Learn span {span} of lane {lane}? It changed drastically."
-            )
+            self.subject = subject(held)
             self.body = f"{steps.question(place, held, address)}\n\nWithout an answer until {until} it is a no."
             self.response_timeout = patience
         return super().execute(context)
@@ -111,12 +110,12 @@ class RecordOperator(BaseOperator):
     """
 
     def execute(self, context: "Context") -> str:
-        span, lane = asked_about(context)
+        span, lane, release = asked_about(context)
         answer = context["ti"].xcom_pull(task_ids="ask")
         by, why = answered_by(answer)
         with opened(context, decider="record") as (steps, place), too_late_is_skipped():
             here = replace(place, actor=f"{place.actor}, answered by {by}")
-            standing = steps.review(here, span, answer["chosen_options"][0].lower(), why, lane)
+            standing = steps.review(here, span, answer["chosen_options"][0].lower(), why, lane, release)
             if standing.reviewed_by != here.actor:
                 raise skipped(f"{standing.told()}. The first answer stands.")
             return str(standing.told())
@@ -137,9 +136,19 @@ def skipped(why: str) -> AirflowSkipException:
     return AirflowSkipException(why)
 
 
-def asked_about(context: "Context") -> tuple[date, str]:
-    """Span and lane of the question."""
-    return day(context["params"]["span"], "Param 'span'"), context["params"]["lane"]
+def asked_about(context: "Context") -> tuple[date, str, str | None]:
+    """Span and lane of the question; and the release, where it is about that one only."""
+    params = context["params"]
+    return day(params["span"], "Param 'span'"), params["lane"], params.get("release")
+
+
+def subject(held: "Outcome") -> str:
+    """The question in one line."""
+    if isinstance(held, Proposal):
+        return f"Let lane {held.lane} go on from a twin of its champion? The champion owes it too much."
+    if held.verdict:
+        return f"Promote the candidate of span {held.span} of lane {held.lane}? The gate held it."
+    return f"Learn span {held.span} of lane {held.lane}? It changed drastically."
 
 
 def answered_by(answer: dict[str, Any]) -> tuple[str, str]:

@@ -4,7 +4,20 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from types import SimpleNamespace
 
-from widedeep.artifacts import Candidate, FileRef, Outcome, Progress, Review, Snapshot, Waiting
+from widedeep.artifacts import (
+    Audit,
+    Candidate,
+    FileRef,
+    Interval,
+    MetricReport,
+    Outcome,
+    Progress,
+    Proposal,
+    Review,
+    Snapshot,
+    Unaudited,
+    Waiting,
+)
 from widedeep.errors import IntegrityError, OrderError, StoreUnavailableError, UsageError
 
 SCRIPT = {
@@ -34,7 +47,8 @@ told = set()
 def open_workplace(environment, *, actor):
     assert actor.startswith("airflow:")
     contract = SimpleNamespace(label_delay=1 if environment["WIDEDEEP_STORE"] == "s3://delayed" else 0)
-    yield SimpleNamespace(store=SimpleNamespace(url="s3://widedeep"), contract=contract)
+    story = environment["WIDEDEEP_STORE"].removeprefix("s3://")
+    yield SimpleNamespace(store=SimpleNamespace(url="s3://widedeep"), contract=contract, story=story)
 
 
 def require_safe_store(place):
@@ -150,7 +164,7 @@ def late_review(place):
     return None
 
 
-def awaited_review(place, span, lane):
+def awaited_review(place, span, lane, release=None):
     if not SCRIPT[span].startswith("drastic"):
         raise UsageError(f"span {span} of lane {lane}: is settled as promoted; wanted one that is held for a review")
     return span
@@ -159,6 +173,29 @@ def awaited_review(place, span, lane):
 def answered(place, span):
     told = {"snapshot_digest": "0" * 64, "validation_sha256": "0" * 64, "reason": "a sale", "reviewed_by": "shell:ann"}
     return Review(span=span, answer="accept", reviewed_at=datetime(2026, 1, 16, tzinfo=UTC), **told)
+
+
+def audit(place, on_step):
+    if place.story == "nothing-to-audit":
+        return Unaudited(reason="lane live has no champion yet")
+    on_step("train a twin")
+    metrics = MetricReport(rows=9, users=3, label_rate=0.5, log_loss=0.5, ne=0.9, auc=0.7, calibration=1.0)
+    digests = {"manifest_sha256": "0" * 64, "twin_manifest_sha256": "0" * 64}
+    told = {"since": date(2026, 1, 1), "spans": 9, "rows": 900, "holdout": (), "metrics": metrics, "twin_metrics": metrics}
+    debt = Interval(estimate=0.03, lower=0.02, upper=0.04, level=0.95)
+    over = place.story != "no-debt"
+    named = {"release_id": "r-" + "1" * 16, "span": date(2026, 1, 9), "twin": "r-" + "2" * 16}
+    return Audit(**named, **digests, **told, debt=debt, limit=0.01 if over else 0.1, over=over)
+
+
+def propose(place, found, on_step):
+    on_step("gate")
+    now = {"settled_at": datetime(2026, 1, 16, tzinfo=UTC), "settled_by": "airflow:x"}
+    said = {"lane": "live", "span": found.span, "release_id": found.twin, **now}
+    if place.story == "twin-rejected":
+        return Outcome(result="rejected", reasons=("it is no better",), **said)
+    verdict = f"evidence/{found.twin}/verdict-0.json"
+    return Proposal(result="held", reasons=("why",), verdict=verdict, head=date(2026, 1, 10), **said)
 
 
 def bootstrap(place, first, last, on_step):

@@ -22,7 +22,7 @@ CHAIN = ["ingest", "validate", "wait_turn", "train", "dry_run", "gate", "publish
 DAILY = {"timetable": "CronDataIntervalTimetable", "catchup": True, "max_active_runs": 16}
 ALWAYS = {
     f"widedeep_{name}"
-    for name in ("bootstrap", "freeze", "promote_lane", "prune", "replay", "requeue", "retrain", "review", "rollback")
+    for name in ("audit", "bootstrap", "freeze", "promote_lane", "prune", "replay", "requeue", "retrain", "review", "rollback")
 }
 Parsed = dict[str, Any]
 
@@ -63,6 +63,12 @@ def test_a_question_can_be_asked_as_soon_as_the_dags_are_there_and_beside_others
     review = parsed["dags"]["widedeep_review"]
     assert (review["paused_upon_creation"], review["max_active_runs"], review["timetable"]) == (False, 16, "NullTimetable")
     assert review["edges"] == [["ask", "record"]]
+
+
+def test_the_audit_is_a_weekly_row_that_catches_nothing_up(parsed: Parsed) -> None:
+    audit = parsed["dags"]["widedeep_audit"]
+    assert audit["edges"] == [["audit", "propose"], ["propose", "ask"]]
+    assert (audit["catchup"], audit["max_active_runs"]) == (False, 1)
 
 
 def test_daily_runs_catch_up_from_the_frozen_start_several_at_once(parsed: Parsed) -> None:

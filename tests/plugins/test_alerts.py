@@ -3,9 +3,9 @@
 from datetime import UTC, date, datetime
 
 import pytest
-from widedeep_airflow.alerts import failed, late, settled
+from widedeep_airflow.alerts import failed, late, owing, settled
 
-from widedeep.artifacts import Outcome
+from widedeep.artifacts import Audit, Interval, MetricReport, Outcome
 
 LINKS = {"Run": "http://airflow/dags/widedeep_retrain/runs/scheduled__1"}
 RELEASE = "r-" + "0" * 16
@@ -71,3 +71,33 @@ def test_a_missed_deadline_is_told_with_the_time_and_what_may_be_in_the_way():
         "Run: http://airflow/dags/widedeep_retrain/runs/scheduled__1\n"
         "Next: look which task it is at: a late delivery, a fault, or an earlier day that has to be cleared first."
     )
+
+
+@pytest.mark.parametrize(
+    ("became", "told"),
+    [
+        (
+            {"result": "held"},
+            f"Next: decide under Required Actions, or by `widedeep review --span 2026-01-02 --release {RELEASE}`, whether the "
+            "chain goes on from the twin.",
+        ),
+        (
+            {"result": "rejected", "reasons": ("it is no better",)},
+            "- it is no better\nRun: http://airflow/dags/widedeep_retrain/runs/scheduled__1\nNext: `widedeep audit --history` "
+            "tells since when. Look for days that taught it wrongly, and at the contract's `training`.",
+        ),
+    ],
+)
+def test_a_debt_is_told_with_its_interval_and_what_became_of_the_twin(became, told):
+    metrics = MetricReport(rows=9000, users=300, label_rate=0.5, log_loss=0.5, ne=0.9, auc=0.7, calibration=1.0)
+    digests = {"manifest_sha256": "0" * 64, "twin_manifest_sha256": "0" * 64}
+    learnt = {"span": date(2026, 1, 2), "since": date(2025, 12, 1), "spans": 33, "rows": 1_000_000, "holdout": ()}
+    debt = {"debt": Interval(estimate=0.03, lower=0.02, upper=0.04, level=0.95), "limit": 0.01, "over": True}
+    audit = Audit(release_id="r-" + "1" * 16, twin=RELEASE, metrics=metrics, twin_metrics=metrics, **digests, **learnt, **debt)
+    text = owing(audit, OUTCOME.model_copy(update=became), LINKS).text()
+    assert text.startswith(
+        "widedeep: champion r-1111111111111111 owes too much to a twin from scratch\n"
+        "- r-1111111111111111 of span 2026-01-02 owes +0.0300 of log loss (95% interval +0.0200 to +0.0400, 300 users) to "
+        f"{RELEASE}, which learnt its last 33 span(s) anew, 1,000,000 rows: shown to be above the limit of 0.01\n"
+    )
+    assert text.endswith(told)

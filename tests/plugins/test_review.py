@@ -12,10 +12,11 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from widedeep_airflow.review import AskOperator, RecordOperator, StartReviewOperator
 
 from widedeep import steps
-from widedeep.artifacts import Ruling
+from widedeep.artifacts import Proposal, Ruling
 from widedeep.errors import StaleError, SupersededError, WithheldError
 
 SPAN, NOW = date(2026, 1, 2), datetime(2026, 1, 9, 12, tzinfo=UTC)
+TWIN = "r-" + "2" * 16
 HELD = {"ingest": {"span": "2026-01-02", "lane": "live"}, "settle": {"result": "held"}}
 SUPERSEDED = SupersededError("span 2026-01-02 of lane live: superseded by span 2026-01-03")
 FROZEN = WithheldError("lane live is frozen: incident")
@@ -44,7 +45,7 @@ def library(monkeypatch):
 
     monkeypatch.setattr(steps, "open_workplace", open_workplace)
     monkeypatch.setattr(steps, "require_safe_store", lambda _: None)
-    monkeypatch.setattr(steps, "awaited_review", lambda *_: SimpleNamespace(verdict="evidence/v"))
+    monkeypatch.setattr(steps, "awaited_review", lambda *_: SimpleNamespace(verdict="evidence/v", span=SPAN, lane="live"))
     monkeypatch.setattr(steps, "answered", lambda *_: None)
     monkeypatch.setattr(steps, "question", lambda *_: "D = 0.0003")
     monkeypatch.setattr(steps, "waits_for_review", lambda *_: True)
@@ -53,11 +54,11 @@ def library(monkeypatch):
 
 @pytest.fixture
 def context(fake_task):
-    def make(xcoms):
+    def make(xcoms, **params):
         run = SimpleNamespace(dag_id="widedeep_review", start_date=NOW)
         return {
             "ti": fake_task(xcoms, {}),
-            "params": {"span": "2026-01-02", "lane": "live"},
+            "params": {"span": "2026-01-02", "lane": "live", "release": None} | params,
             "dag_run": run,
             "run_id": "review-live-2026-01-02",
         }
@@ -121,14 +122,32 @@ def test_if_another_champion_stands_meanwhile_the_record_fails_and_says_what_to_
 def test_an_answer_is_kept_with_who_gave_it_and_why(context, library):
     given = []
 
-    def review(place, span, answer, why, lane):
-        given.append((span, answer, why, lane))
+    def review(place, span, answer, why, lane, release):
+        given.append((span, answer, why, lane, release))
         return ruling(answer, place.actor)
 
     library("review", review)
     told = RecordOperator(task_id="record").execute(context({"ask": BY_ANN}))
-    assert given == [(SPAN, "accept", "looked at it", "live")]
+    RecordOperator(task_id="record").execute(context({"ask": BY_ANN}, release=TWIN))
+    assert given == [(SPAN, "accept", "looked at it", "live", release) for release in (None, TWIN)]
     assert "answered by ann" in told
+
+
+def test_about_a_twin_the_question_is_whether_the_lane_goes_on_from_it(context, library, monkeypatch):
+    monkeypatch.setattr(HITLOperator, "execute", lambda self, _: self.subject)
+    said = {
+        "lane": "live",
+        "span": SPAN,
+        "head": SPAN,
+        "result": "held",
+        "reasons": ("owes",),
+        "settled_at": NOW,
+        "settled_by": "x",
+    }
+    twin = Proposal(release_id=TWIN, verdict="evidence/v", **said)
+    library("awaited_review", lambda *asked: twin if asked[3] == TWIN else None)
+    subject = AskOperator(task_id="ask").execute(context({}, release=TWIN))
+    assert subject == "Let lane live go on from a twin of its champion? The champion owes it too much."
 
 
 def test_whose_answer_came_second_is_told_who_was_first(context, library, caplog):

@@ -27,6 +27,7 @@ VALUES |= {
     "sequence": 1,
     "settings_digest": DIGEST,
     "until": SPAN,
+    "head": SPAN,
     "user_sha256": DIGEST,
     "report_sha256": DIGEST,
     "findings": layout.validation(SNAPSHOT, DIGEST, DIGEST),

@@ -2,19 +2,16 @@
 day that is held.
 """
 
-from datetime import date, datetime
-from typing import TYPE_CHECKING, Annotated
+from datetime import datetime
+from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from widedeep.artifacts import LIVE, Outcome, Reply, Review
+from widedeep.artifacts import LIVE, Outcome, Review, Ruling
 from widedeep.cli.terminal import DAY, AsJson, LaneName, Reason, app, err, out, print_json, rows_of, workplace
 from widedeep.errors import UsageError
-
-if TYPE_CHECKING:
-    from widedeep.steps import Workplace
 
 
 @app.command(rich_help_panel="Decide")
@@ -91,10 +88,12 @@ def review(
     accept: Annotated[bool | None, typer.Option("--accept/--reject", help="Learn its rows; promote its candidate.")] = None,
     reason: Annotated[str, typer.Option(help="Why; it is kept with the answer.")] = "",
     lane: LaneName = LIVE,
+    release: Annotated[str | None, typer.Option(help="Where two things of the day wait: which one.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Spans that are held for a person, by drastic changes or by the gate; with an answer, what becomes of one of them."""
     from widedeep.steps.reviewing import awaited_review, open_reviews, question
+    from widedeep.steps.reviewing import review as answered_with
 
     if span is None and (accept is not None or reason):
         raise UsageError("review: wanted --span with an answer, got none. `widedeep review` lists the spans that wait.")
@@ -102,17 +101,17 @@ def review(
         if span is None:
             show_reviews(open_reviews(place, lane), lane, as_json)
         elif accept is None:
-            out.print(question(place, awaited_review(place, span.date(), lane)), markup=False, highlight=False, soft_wrap=True)
+            asked = question(place, awaited_review(place, span.date(), lane, release))
+            out.print(asked, markup=False, highlight=False, soft_wrap=True)
         else:
-            answer_review(place, span.date(), "accept" if accept else "reject", reason, lane, as_json)
+            answer = answered_with(place, span.date(), "accept" if accept else "reject", reason, lane, release)
+            show_answer(answer, accept=accept, as_json=as_json)
 
 
-def answer_review(place: "Workplace", span: date, answer: Reply, reason: str, lane: str, as_json: bool) -> None:
-    from widedeep.steps.reviewing import review as answered_with
-
-    standing = answered_with(place, span, answer, reason, lane)
-    if standing.answer != answer:
-        repaired = f" To learn repaired rows of it: `widedeep requeue --span {span}`." if isinstance(standing, Review) else ""
+def show_answer(standing: Review | Ruling, *, accept: bool, as_json: bool) -> None:
+    if (standing.answer == "accept") != accept:
+        requeue = f" To learn repaired rows of it: `widedeep requeue --span {standing.span}`."
+        repaired = requeue if isinstance(standing, Review) else ""
         raise UsageError(f"span {standing.told()}. The first answer stands.{repaired}")
     if as_json:
         print_json(standing)
