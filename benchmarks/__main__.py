@@ -6,6 +6,7 @@ Each writes its file into `benchmarks/results/`.
 import sys
 
 from benchmarks import (
+    audit,
     backfill,
     big_span,
     delta,
@@ -33,6 +34,7 @@ PARTS = {
     "quantile-refit": quantile_refit.main,
     "transfer": lambda: transfer.main([]),
     "engine": lambda: engine.main([]),
+    "audit": lambda: audit.main([]),
     "rollback": lambda: rollback.main([]),
     "releases-page": lambda: releases_page.main([]),
     "delta": lambda: delta.main([]),
