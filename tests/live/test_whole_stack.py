@@ -33,6 +33,7 @@ from widedeep.local.stack import Place, Stack, find_place, load_stack
 pytestmark = pytest.mark.timeout(1800)
 
 DRASTIC = Path(__file__).with_name("drastic_day.py")
+AUDIT = "widedeep_audit"
 STEPS = {"ingest", "validate", "wait_turn", "train", "dry_run", "gate", "publish", "settle"}
 SPANS = 3
 
@@ -122,6 +123,23 @@ def test_a_task_s_handover_is_small(settled: dict[str, dict[str, Any]], stack: S
     for entry in entries:
         where = f"dags/{RETRAIN}/dagRuns/{entry['run_id']}/taskInstances/{entry['task_id']}/xcomEntries/{entry['key']}"
         assert len(json.dumps(api.get(where)["value"])) < 1024
+
+
+def test_the_weekly_audit_trains_a_twin_and_keeps_what_the_chain_owes_it(
+    place: Place, settled: dict[str, dict[str, Any]], stack: Stack
+) -> None:
+    assert settled
+    api, run = AirflowApi(stack), f"dags/{AUDIT}/dagRuns/first"
+
+    api.unpause(AUDIT)
+    api.trigger(AUDIT, "first", {})
+    await_state(api, run, "success")
+
+    (found,) = in_stack(place, "audit", "--history", "--json")
+    champion = in_stack(place, "champion", "--json")
+    tasks = {task["task_id"]: task["state"] for task in api.get(f"{run}/taskInstances")["task_instances"]}
+    assert (found["release_id"], found["spans"]) == (champion["release_id"], len([s for s in settled if s <= champion["span"]]))
+    assert tasks == {"audit": "success"} | dict.fromkeys(("propose", "ask"), "success" if found["over"] else "skipped")
 
 
 def test_a_run_before_its_delivery_waits_without_a_worker_and_goes_on_when_it_arrives(

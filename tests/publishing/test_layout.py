@@ -42,6 +42,7 @@ READERS = {
     "part",
     "published",
     "staged",
+    "promoted",
     "lane_of",
     "evidence_name",
     "outcome_span",

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
 from tests.steps.test_auditing import changed, fill, go_on, hardly_learning, objects, turned
 from tests.steps.test_crashes import DyingStore
@@ -24,6 +25,8 @@ from widedeep.steps import (
     roll_back,
     run_span,
 )
+from widedeep.steps.lineage import trace
+from widedeep.steps.lineage_tree import tree_of
 from widedeep.steps.reviewing import open_reviews
 from widedeep.steps.verification import verify
 from widedeep.steps.workplace import stored
@@ -198,6 +201,15 @@ def test_proposed_again_it_is_found_and_wherever_it_dies_the_next_one_proposes_t
         assert champion(store, LIVE).release_id == audited.elder
         assert propose(replace(audited.place, store=store), audited.audit) == once
         assert names(without_records(objects(store))) == names(wanted), n
+
+
+def test_its_lineage_tells_whose_twin_it_is_and_what_it_left_out(proposed):
+    told = "".join(
+        str(segment.text) for segment in Console(width=200).render(tree_of(trace(proposed.place.store, proposed.audit.twin)))
+    )
+    assert f"the twin of {proposed.elder} from scratch" in told
+    assert "left out of what its champion had learnt: 4 parts of 2 spans, 2026-03-02 to 2026-03-03" in told
+    assert "nobody: it starts anew" in told
 
 
 def test_an_accepted_twin_is_sound_all_over(proposed):

@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from widedeep.artifacts import LIVE, Backfill, Opening, Outcome, Proposal
 from widedeep.errors import OrderError
 from widedeep.publishing import layout
-from widedeep.publishing.pointer import champion, moves, withdrawn
+from widedeep.publishing.pointer import champion, withdrawn
 from widedeep.publishing.promotions import with_promotions
 from widedeep.publishing.renewals import load_renewals
 from widedeep.publishing.store import ObjectStore
@@ -242,7 +242,9 @@ def proposals(store: ObjectStore, lane: str) -> tuple[Proposal, ...]:
     """The twins of champions from which the lane may go on, each as promoted once it led the lane; the earliest first."""
     blobs = [(key, store.get(key)) for key in store.keys(layout.proposals(lane))]
     found = [Proposal.from_bytes(blob.data, f"{store.url}/{key}") for key, blob in blobs if blob]
-    led = {move.release_id for move in moves(store, lane)} if found else set()
+    pointer = champion(store, lane) if found else None
+    kept = store.keys(layout.promotions(lane)) if found else ()  # a twin's is kept once the pointer leaves it
+    led = {layout.promoted(key) for key in kept} | {pointer.release_id if pointer else None}
     return tuple(each.model_copy(update={"result": "promoted"}) if each.release_id in led else each for each in found)
 
 

@@ -257,6 +257,11 @@ def promotion(lane: str, span: date, release_id: str) -> str:
     return f"{promotions(lane)}{span}/{release_id}.json"
 
 
+def promoted(key: str) -> str:
+    """The release of a promotion's key."""
+    return PurePosixPath(key).stem
+
+
 def proposals(lane: str) -> str:
     return f"{LANES}{lane}/proposed/"
 

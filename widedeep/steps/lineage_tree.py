@@ -14,6 +14,8 @@ from widedeep.steps.verdict_told import verdict_told
 def tree_of(history: History) -> Tree:
     """Five branches: data, code, who made it, parents, decision."""
     state = "published" if history.published else "a candidate, not published"
+    if history.lineage.twin_of:
+        state += f", the twin of {history.lineage.twin_of} from scratch"
     tree = Tree(Text(f"{history.release_id} of span {history.span}, {state}", style="bold"))
     _branch(tree, "data", _data(history))
     _branch(tree, "code", _code(history))
@@ -43,7 +45,8 @@ def _data(history: History) -> Iterable[str]:
         yield f"{part.span} v{part.version} {part.digest[:12]}: {_role(part, history)}"
     if history.inherited:
         spans = [part.span for part in history.inherited]
-        yield f"inherited from its parents: {len(spans)} parts of {len(set(spans))} spans, {min(spans)} to {max(spans)}"
+        what = "left out of what its champion had learnt" if history.lineage.twin_of else "inherited from its parents"
+        yield f"{what}: {len(spans)} parts of {len(set(spans))} spans, {min(spans)} to {max(spans)}"
 
 
 def _role(part: Part, history: History) -> str:
@@ -72,7 +75,8 @@ def _parents(history: History) -> Iterable[str]:
     for ancestor in history.parents:
         yield f"{ancestor.release_id} of span {ancestor.span}"
     before = history.parents[-1].parent if history.parents else history.lineage.parent
-    yield f"{before}, which was pruned" if before else "nobody before: that is the first of its chain"
+    first = "nobody before: that is the first of its chain"
+    yield f"{before}, which was pruned" if before else "nobody: it starts anew" if history.lineage.twin_of else first
 
 
 def _dry_run(report: DryRunReport) -> str:
