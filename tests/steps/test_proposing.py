@@ -113,6 +113,7 @@ def check_that_the_twin_stands(chain):
     assert f"test had settled the span as promoted with {chain.elder}" in outcome.reasons
     past = lanes.history(chain.place.store, LIVE, chain.day(6))
     assert lanes.parent_as_of(past, chain.day(6)) == chain.audit.twin
+    assert [each.result for each in lanes.proposals(chain.place.store, LIVE)] == ["promoted"]
 
 
 def test_a_rollback_takes_the_twin_back_and_its_champion_leads_again(proposed):
@@ -125,6 +126,7 @@ def test_a_rollback_takes_the_twin_back_and_its_champion_leads_again(proposed):
     outcome = lanes.outcome(proposed.place.store, LIVE, proposed.day(5))
     assert (outcome.result, outcome.release_id) == ("promoted", proposed.elder)
     assert open_reviews(proposed.place) == ()
+    assert [each.result for each in lanes.proposals(proposed.place.store, LIVE)] == ["promoted"]
     assert champion(proposed.place.store, LIVE).release_id == proposed.elder, "an old answer moves nothing"
     progress = deliver_and_run(proposed, 7)
     assert progress.candidate.parent == proposed.elder
@@ -154,6 +156,7 @@ def test_a_twin_of_a_champion_behind_the_head_can_be_accepted_too(audited):
     found = audit(audited.place)
     held = propose(audited.place, found)
     assert (held.span, held.head) == (audited.day(5), audited.day(6))
+    assert open_reviews(audited.place) == (held,)
     say(audited, "accept", held.release_id)
     assert champion(audited.place.store, LIVE).release_id == found.twin
     assert lanes.outcome(audited.place.store, LIVE, audited.day(6)).result == "rejected"
