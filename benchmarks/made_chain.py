@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 
 from widedeep.artifacts import (
+    Audit,
     ChampionPointer,
     DryRunReport,
     FileRef,
@@ -28,6 +29,9 @@ PROFILE = NumericProfile(precision="fp32", instruction_set="avx2", threads=1, en
 ENDS = {3: "rejected", 5: "held", 7: "quarantined", 9: "no data"}
 """Of each twelve days: how those end that are not promoted."""
 
+AUDITED = 7
+"""Every so many promoted days the champion was measured beside a twin from scratch."""
+
 PENDING_DAYS = 60
 """What was not promoted longer ago than that has been learnt by a later candidate."""
 
@@ -44,7 +48,13 @@ def at(n: int) -> datetime:
 
 
 def metrics(n: int) -> MetricReport:
-    return MetricReport(rows=900, users=90, label_rate=0.4, log_loss=0.6, ne=0.9, auc=0.7 + 0.0001 * (n % 100), calibration=1.0)
+    found = {"ne": 0.9, "auc": 0.7 + 0.0001 * (n % 100), "calibration": 1.0}
+    between = {f"{name}_interval": interval(value, 0.02) for name, value in found.items()}
+    return MetricReport(rows=900, users=90, label_rate=0.4, log_loss=0.6, **found, **between)
+
+
+def interval(estimate: float, reach: float) -> Interval:
+    return Interval(estimate=estimate, lower=estimate - reach, upper=estimate + reach, level=0.95)
 
 
 def training(span: date, scratch: bool) -> bytes:
@@ -100,6 +110,8 @@ def make_chain(store: ObjectStore, days: int) -> list[str]:
         if result == "promoted":
             champion = manifest
             seen.append(own)
+            if len(seen) % AUDITED == 0:
+                store.create(layout.evidence(release_id, "audit-0123456789abcdef"), audit_of(manifest, n).to_bytes())
         else:
             waiting.append(own)
     if champion:
@@ -132,8 +144,27 @@ def verdict_on(manifest: Manifest, champion: Manifest | None, result: str, n: in
         holdout=(),
         candidate_metrics=metrics(n),
         champion_metrics=metrics(n) if champion else None,
-        loss_difference=Interval(estimate=-0.001, lower=-0.004, upper=0.002, level=0.95) if champion else None,
+        loss_difference=interval(-0.001, 0.003) if champion else None,
         absolute_checks_only=champion is None,
+    )
+
+
+def audit_of(champion: Manifest, n: int) -> Audit:
+    return Audit(
+        release_id=champion.release_id,
+        manifest_sha256=champion.content_digest(),
+        span=champion.lineage.span,
+        twin="r-0123456789abcdef",
+        twin_manifest_sha256=DIGEST,
+        since=day(max(0, n - 59)),
+        spans=min(n + 1, 60),
+        rows=1000 * min(n + 1, 60),
+        holdout=(),
+        metrics=metrics(n),
+        twin_metrics=metrics(n),
+        debt=interval(0.001, 0.002),
+        limit=0.005,
+        over=False,
     )
 
 

@@ -270,26 +270,6 @@ class DryRunReport(Value):
     rank_agreement: float | None = None
 
 
-class MetricReport(Value):
-    """Quality of one model on one holdout: log loss in nats per row, `ne` normalised entropy, `calibration` Σp/Σy.
-
-    All but the counts are weighted where the contract has a weight column; rows of weight 0 are left out.
-    `ne` and `auc` are None where only one class occurs, `calibration` where nothing is positive. `user_auc` is the mean over
-    users of the AUC of each one's own rows; None where nobody has rows of both classes.
-    """
-
-    later = frozenset({"user_auc"})
-
-    rows: int
-    users: int
-    label_rate: float
-    log_loss: float
-    ne: float | None
-    auc: float | None
-    calibration: float | None
-    user_auc: float | None = None
-
-
 class Interval(Value):
     """An estimate with its two-sided confidence interval."""
 
@@ -302,6 +282,30 @@ class Interval(Value):
     def percent(self) -> str:
         """Its level for readers, never rounded up to certainty: 95%, 99.99%."""
         return f"{100 * self.level:.10g}%"
+
+
+class MetricReport(Value):
+    """Quality of one model on one holdout: log loss in nats per row, `ne` normalised entropy, `calibration` Σp/Σy.
+
+    All but the counts are weighted where the contract has a weight column; rows of weight 0 are left out.
+    `ne` and `auc` are None where only one class occurs, `calibration` where nothing is positive. `user_auc` is the mean over
+    users of the AUC of each one's own rows; None where nobody has rows of both classes. Intervals are over users; None where they
+    were not asked for, or so few users have rows of a class that nothing can be said.
+    """
+
+    later = frozenset({"user_auc", "ne_interval", "auc_interval", "calibration_interval"})
+
+    rows: int
+    users: int
+    label_rate: float
+    log_loss: float
+    ne: float | None
+    auc: float | None
+    calibration: float | None
+    user_auc: float | None = None
+    ne_interval: Interval | None = None
+    auc_interval: Interval | None = None
+    calibration_interval: Interval | None = None
 
 
 class Difference(Value):

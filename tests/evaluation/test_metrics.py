@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from widedeep.evaluation.metrics import auc, measure, paired_difference, row_losses
+
+INTERVALS = ("ne_interval", "auc_interval", "calibration_interval")
 
 
 def test_auc_is_the_share_of_pairs_in_the_right_order_with_ties_as_half():
@@ -63,6 +66,44 @@ def test_weighted_metrics_of_a_hand_computed_holdout():
     assert report.ne == pytest.approx(loss / math.log(2))  # the weighted label rate is one half
     assert (report.rows, report.users, report.label_rate) == (3, 2, 0.5)
     assert report.calibration == pytest.approx((0.4 + 0.8 + 0.75) / 2)
+
+
+@given(holdouts())
+def test_intervals_are_those_of_the_jackknife_that_measures_anew_without_each_user(holdout):
+    labels, scores, users, weights = holdout
+    told = measure(labels, scores, users, weights, level=0.9)
+    there = [users != user for user in np.unique(users)]
+    alone = [(labels[kept], scores[kept], users[kept], weights[kept]) for kept in there]
+    nothing = len(there) == 1 or any(len(set(rest[0])) < 2 for rest in alone)
+    for name in ("ne", "auc", "calibration"):
+        interval = getattr(told, f"{name}_interval")
+        if nothing:
+            # A calibration needs positives only.
+            assert interval is None or name == "calibration"
+            continue
+        left_out = np.array([getattr(measure(*rest), name) for rest in alone])
+        error = math.sqrt((len(there) - 1) / len(there) * np.square(left_out - left_out.mean()).sum())
+        mass = np.array([weights[~kept].sum() for kept in there])
+        freedom = max(1.0, mass.sum() ** 2 / np.square(mass).sum() - 1)
+        assert interval.estimate == pytest.approx(getattr(told, name))
+        assert interval.upper - interval.lower == pytest.approx(2 * stats.t.ppf(0.95, freedom) * error, rel=1e-6, abs=1e-9)
+    assert told.model_copy(update=dict.fromkeys(INTERVALS)) == measure(labels, scores, users, weights)
+
+
+def test_the_interval_of_auc_holds_the_truth_although_users_differ_in_taste():
+    rng, covered, trials, truth = np.random.default_rng(11), 0, 300, 0.7602
+    for _ in range(trials):
+        users = np.repeat(np.arange(60), 20)
+        labels = (rng.random(1200) < 1 / (1 + np.exp(-np.repeat(rng.normal(0, 1, 60), 20)))).astype(float)
+        interval = measure(labels, labels + rng.normal(0, 1, 1200), users, level=0.95).auc_interval
+        covered += interval.lower <= truth <= interval.upper
+    assert covered / trials == pytest.approx(0.95, abs=0.04)
+
+
+def test_of_one_user_or_of_one_class_no_interval_is_told():
+    one = measure(np.array([0.0, 1.0]), np.array([0.2, 0.7]), np.array([3, 3]), level=0.95)
+    same = measure(np.zeros(3), np.full(3, 0.2), np.arange(3), level=0.95)
+    assert [getattr(report, name) for report in (one, same) for name in INTERVALS] == [None] * 6
 
 
 def test_a_weight_of_zero_is_refused_in_words():

@@ -68,6 +68,21 @@ def test_a_pruned_candidate_still_tells_how_its_day_ended(store):
     assert release(Shelf(store), made[3]) is None
 
 
+def test_what_a_champion_owes_to_its_twin_stands_by_its_day_and_a_damaged_audit_is_named(store):
+    made = made_chain.make_chain(store, made_chain.AUDITED + 6)
+    shown = chain(Shelf(store), "live", 30).points
+    audited = [point for point in shown if point.owed]
+    (point,) = audited
+    assert (point.owed.debt.estimate, point.owed.twin, point.owed.over) == (0.001, "r-0123456789abcdef", False)
+    assert point.verdict.candidate.auc_interval.lower == pytest.approx(point.verdict.candidate.auc - 0.02)
+    whole = release(Shelf(store), point.release_id)
+    assert (whole.audits, release(Shelf(store), made[0]).audits) == ((point.owed,), ())
+    store.objects[point.owed.key] = b"{"
+    damaged = next(p for p in chain(Shelf(store), "live", 30).points if p.span == point.span)
+    assert (damaged.owed, damaged.state, damaged.problems) == (None, "unreadable", (point.owed.key,))
+    assert damaged.verdict is not None
+
+
 def test_lanes_stand_side_by_side_and_a_file_of_somebody_s_own_harms_nobody(store):
     made_chain.make_chain(store, 3)
     other = outcome(store, 1, lane="replay-1")

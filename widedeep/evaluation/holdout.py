@@ -23,16 +23,20 @@ ALL_ROWS = "All rows"
 
 @dataclass(frozen=True)
 class Holdout:
-    """The rows that count: (B,) labels in {0, 1}, numbers of users, positive weights; who is asked for lists; and its parts."""
+    """The rows that count: (B,) labels in {0, 1}, numbers of users, positive weights; who is asked for lists; and its parts.
+
+    Metrics get intervals of that `confidence`, or none.
+    """
 
     labels: Floats
     users: Numbers
     weights: Floats
     audience: Audience | None = None
     slices: tuple[Slice, ...] = ()
+    confidence: float | None = None
 
     def metrics(self, scores: Floats) -> MetricReport:
-        return measure(self.labels, scores, self.users, self.weights)
+        return measure(self.labels, scores, self.users, self.weights, self.confidence)
 
     def contrast(self, name: str, inside: NDArray[np.bool_], differences: Floats, margin: float) -> Contrast:
         """Of the rows inside; `differences` are (B,) candidate − other losses."""

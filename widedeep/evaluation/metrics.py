@@ -7,6 +7,7 @@ B rows; C users (clusters). Scores are probabilities in [0, 1], not logits. Weig
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,14 +35,33 @@ def auc(labels: Floats, scores: Floats, weights: Floats | None = None) -> float 
 
     A pair counts as the product of its weights. None with only one class.
     """
-    _, level = np.unique(scores, return_inverse=True)
     weights = np.ones_like(scores) if weights is None else weights
-    positives, negatives = (np.bincount(level, weights * side) for side in (labels, 1 - labels))
-    pairs = positives.sum() * negatives.sum()
-    if pairs == 0:
+    pairs = (weights * labels).sum() * (weights * (1 - labels)).sum()
+    return float((weights * labels * _beaten(labels, scores, weights)).sum() / pairs) if pairs else None
+
+
+def auc_over_users(labels: Floats, scores: Floats, users: NDArray[np.int64], weights: Floats | None = None) -> "Estimate | None":
+    """The same with its error: the jackknife over users leaves out the pairs of each one with all others and with itself."""
+    weights = np.ones_like(scores) if weights is None else weights
+    value = auc(labels, scores, weights)
+    if value is None:
         return None
-    negatives_below = np.cumsum(negatives) - negatives
-    return float((positives * (negatives_below + negatives / 2)).sum() / pairs)
+    _, user = np.unique(users, return_inverse=True)
+    own, _ = _own_pairs(labels, scores, user, weights)
+    won = weights * labels * _beaten(labels, scores, weights)
+    lost = weights * (1 - labels) * _beaten(1 - labels, -scores, weights)
+    left_won = won.sum() - np.bincount(user, won) - np.bincount(user, lost) + own
+    positives, negatives = (np.bincount(user, weights * side) for side in (labels, 1 - labels))
+    with np.errstate(divide="ignore", invalid="ignore"):  # one user may have all rows of a class
+        left_out = left_won / ((positives.sum() - positives) * (negatives.sum() - negatives))
+    return _jackknife(value, left_out, np.bincount(user, weights))
+
+
+def _beaten(labels: Floats, scores: Floats, weights: Floats) -> Floats:
+    """(B,) the weight of the negatives below each row, and half of those beside it."""
+    _, tie = np.unique(scores, return_inverse=True)
+    negatives = np.bincount(tie, weights * (1 - labels))
+    return np.asarray((np.cumsum(negatives) - negatives / 2)[tie], np.float64)
 
 
 def user_auc(labels: Floats, scores: Floats, users: NDArray[np.int64], weights: Floats | None = None) -> float | None:
@@ -51,21 +71,28 @@ def user_auc(labels: Floats, scores: Floats, users: NDArray[np.int64], weights: 
     """
     weights = np.ones_like(scores) if weights is None else weights
     _, user = np.unique(users, return_inverse=True)
+    won, pairs = _own_pairs(labels, scores, user, weights)
+    return float((won[pairs > 0] / pairs[pairs > 0]).mean()) if (pairs > 0).any() else None
+
+
+def _own_pairs(labels: Floats, scores: Floats, user: NDArray[np.int64], weights: Floats) -> tuple[NDArray[Any], NDArray[Any]]:
+    """(C,) how many pairs of rows each user has, a positive and a negative, and how many of them are ranked right."""
     order = np.lexsort((scores, user))
     first = (np.diff(user[order], prepend=-1) != 0) | (np.diff(scores[order], prepend=np.nan) != 0)
     tie, owner = np.cumsum(first) - 1, user[order][first]
     positives, negatives = (np.bincount(tie, (weights * side)[order]) for side in (labels, 1 - labels))
     all_positives, all_negatives = (np.bincount(owner, side) for side in (positives, negatives))
     below = np.cumsum(negatives) - negatives - (np.cumsum(all_negatives) - all_negatives)[owner]
-    won, pairs = np.bincount(owner, positives * (below + negatives / 2)), all_positives * all_negatives
-    return float((won[pairs > 0] / pairs[pairs > 0]).mean()) if (pairs > 0).any() else None
+    return np.bincount(owner, positives * (below + negatives / 2)), all_positives * all_negatives
 
 
-def measure(labels: Floats, scores: Floats, users: NDArray[np.int64], weights: Floats | None = None) -> MetricReport:
+def measure(
+    labels: Floats, scores: Floats, users: NDArray[np.int64], weights: Floats | None = None, level: float | None = None
+) -> MetricReport:
     """Metrics of one model on one holdout of B > 0 rows; `users` (B,) numbers the user of each row.
 
     Means are weighted: log loss Σwl/Σw, label rate Σwy/Σw. `ne` is the log loss divided by that of always predicting the label
-    rate (He et al. 2014, §2); `calibration` is Σwp/Σwy.
+    rate (He et al. 2014, §2); `calibration` is Σwp/Σwy. With a `level`, each has its interval.
 
     Raises:
         ValueError: there are no rows, or a weight is not positive.
@@ -74,7 +101,9 @@ def measure(labels: Floats, scores: Floats, users: NDArray[np.int64], weights: F
     rate = float(np.average(labels, weights=weights))
     entropy = float(np.average(row_losses(labels, np.full_like(labels, rate)), weights=weights))
     one_class = not 0 < labels.sum() < len(labels)
-    loss = float(np.average(row_losses(labels, scores), weights=weights))
+    losses = row_losses(labels, scores)
+    loss = float(np.average(losses, weights=weights))
+    told = intervals(labels, scores, losses, users, weights, level) if level and not one_class else {}
     return MetricReport(
         rows=len(labels),
         users=len(np.unique(users)),
@@ -84,7 +113,26 @@ def measure(labels: Floats, scores: Floats, users: NDArray[np.int64], weights: F
         auc=auc(labels, scores, weights),
         calibration=float((weights * scores).sum() / (weights * labels).sum()) if rate > 0 else None,
         user_auc=user_auc(labels, scores, users, weights),
+        **told,
     )
+
+
+def intervals(
+    labels: Floats, scores: Floats, losses: Floats, users: NDArray[np.int64], weights: Floats, level: float
+) -> dict[str, Interval]:
+    """Those of `MetricReport`, of rows of both classes, where something can be said."""
+    found = {
+        "ne_interval": over_users(_normalised, users, weights * losses, weights * labels, weights),
+        "auc_interval": auc_over_users(labels, scores, users, weights),
+        "calibration_interval": over_users(lambda p, y, _: p / y, users, weights * scores, weights * labels, weights),
+    }
+    return {name: each.interval(level) for name, each in found.items() if each and np.isfinite(each.error)}
+
+
+def _normalised(loss: Floats, positives: Floats, rows: Floats) -> Floats:
+    rate = positives / rows
+    entropy = -(rate * np.log(rate) + (1 - rate) * np.log1p(-rate))
+    return np.asarray(loss / rows / entropy, np.float64)
 
 
 @dataclass(frozen=True)
@@ -140,10 +188,16 @@ def over_users(statistic: Callable[..., Floats], users: NDArray[np.int64], *colu
     """
     there = np.bincount(users) > 0
     sums = [np.bincount(users, column)[there] for column in columns]
-    totals, clusters, weight = [float(each.sum()) for each in sums], len(sums[0]), sums[-1]
+    totals, weight = [float(each.sum()) for each in sums], sums[-1]
     value = float(statistic(*totals))
     with np.errstate(divide="ignore", invalid="ignore"):  # one user may have all there is of a column
         left_out = statistic(*(total - each for total, each in zip(totals, sums, strict=True)))
+    return _jackknife(value, left_out, weight)
+
+
+def _jackknife(value: float, left_out: Floats, weight: NDArray[Any]) -> Estimate:
+    """By what each user's absence would make of it, (C,), and what each user weighs, (C,)."""
+    clusters = len(left_out)
     if clusters == 1 or not np.isfinite(left_out).all():
         return Estimate(value, np.inf, 1)
     error = float(np.sqrt((clusters - 1) / clusters * np.square(left_out - left_out.mean()).sum()))

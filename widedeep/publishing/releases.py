@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 V = TypeVar("V", bound=Value)
 
-DECISION = "decision-"
+AUDIT, DECISION = "audit-", "decision-"
 
 
 def stage(

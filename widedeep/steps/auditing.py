@@ -28,8 +28,6 @@ from widedeep.steps.workplace import Workplace, stored_evidence
 
 log = logging.getLogger(__name__)
 
-AUDIT = "audit-"
-
 Learnt = dict[Snapshot, tuple[Part, ...]]
 
 
@@ -54,7 +52,7 @@ def audit(place: Workplace, on_step: Callable[[str], None] = quiet) -> Audit | U
     on_step("train a twin")
     twin = twin_of(place, found, parts_of(history))
     signer, trust = load_signer(place.settings), load_trust(place.settings)
-    name = releases.signed_name(f"{AUDIT}{_digest(place.contract, found, twin, holdout)[:16]}", signer)
+    name = releases.signed_name(f"{releases.AUDIT}{_digest(place.contract, found, twin, holdout)[:16]}", signer)
     if releases.load_evidence(place.store, found.release_id, name, Audit, trust) is None:
         on_step("score both")
         releases.save_evidence(place.store, found.release_id, name, _measured(place, found, twin, history, holdout), signer)
@@ -69,7 +67,7 @@ def audits(place: Workplace) -> tuple[Audit, ...]:
     Raises:
         SignatureError: no accepted key signed one although that is required, or a signature does not fit.
     """
-    keys = (key for key in place.store.keys(layout.EVIDENCES) if layout.evidence_name(key).startswith(AUDIT))
+    keys = (key for key in place.store.keys(layout.EVIDENCES) if layout.evidence_name(key).startswith(releases.AUDIT))
     found = [stored_evidence(place, key, Audit) for key in keys if not layout.is_signature(key)]
     unlike = {each.content_digest(): each for each in found}  # each key that signs keeps its own
     return tuple(sorted(unlike.values(), key=lambda each: (max(part.span for part in each.holdout), each.span, each.twin)))

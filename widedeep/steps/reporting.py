@@ -36,7 +36,8 @@ def holdout_of(place: Workplace, manifest: Manifest, rows: "pa.Table", weights: 
         releases.download(place.store, manifest, folder, {CATALOGUE_FILE})
         catalogue = pq.read_table(folder / CATALOGUE_FILE)
     users, _ = pd.factorize(rows[place.contract.user].to_pandas())
-    return Holdout(y, users.astype("int64"), weights, gather(rows, y, catalogue, place.contract))
+    audience, confidence = gather(rows, y, catalogue, place.contract), place.contract.gate.confidence
+    return Holdout(y, users.astype("int64"), weights, audience, confidence=confidence)
 
 
 def sliced(place: Workplace, asked: "Holdout", rows: "pa.Table", champion: "Work") -> "Holdout":

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from widedeep.artifacts import ChampionPointer, Decision, Interval, MetricReport, Outcome, Result, Verdict
+from widedeep.artifacts import Audit, ChampionPointer, Decision, Interval, MetricReport, Outcome, Result, Verdict
 from widedeep.publishing import layout
-from widedeep.publishing.releases import DECISION
+from widedeep.publishing.releases import AUDIT, DECISION
 from widedeep.views.found import LaneKeys, lane_keys, outcome_of, pointer_of
 from widedeep.views.shelf import Shelf, Unreadable
 
@@ -39,6 +39,21 @@ class Quality(View):
     label_rate: float
     rows: int
     users: int
+    auc_interval: Interval | None
+    ne_interval: Interval | None
+    calibration_interval: Interval | None
+
+
+class Owed(View):
+    """An audit: how much log loss a champion owes to a twin from scratch, which learnt so many rows of its last spans."""
+
+    twin: str
+    spans: int
+    rows: int
+    debt: Interval
+    limit: float
+    over: bool
+    key: str
 
 
 class Judged(View):
@@ -91,17 +106,16 @@ class Point(View):
     state: State = "no release"
     verdict: Judged | None = None
     learnt: Learnt | None = None
+    owed: Owed | None = None
     problems: tuple[str, ...] = ()
 
 
 class Chain(View):
-    """A page of a lane: `points` in span order, of `total`; `before` asks for the next older page. `first` is the lane's first
-    settled span: from there its line has been warm-started."""
+    """A page of a lane: `points` in span order, of `total`; `before` asks for the next older page."""
 
     lane: str
     lanes: tuple[str, ...]
     total: int
-    first: date | None
     points: tuple[Point, ...]
     before: date | None
 
@@ -120,7 +134,6 @@ def chain(shelf: Shelf, lane: str, limit: int, before: date | None = None) -> Ch
         lane=lane,
         lanes=tuple(lanes),
         total=len(spans),
-        first=spans[0] if spans else None,
         points=tuple(points),
         before=asked[0] if older else None,
     )
@@ -144,7 +157,8 @@ def _point(shelf: Shelf, lane: LaneKeys, pointer: ChampionPointer | None, span: 
     there = release_keys(shelf, release)
     verdicts, damaged = judged(shelf, release)
     learnt = learnt_by(shelf, there)
-    problems = (*damaged, *([learnt.key] if isinstance(learnt, Unreadable) else []))
+    owed, unread = audited(shelf, release)
+    problems = (*damaged, *unread, *([learnt.key] if isinstance(learnt, Unreadable) else []))
     manifests = {layout.manifest(release), layout.candidate(release)} & {*there}
     return told.model_copy(
         update={
@@ -154,6 +168,7 @@ def _point(shelf: Shelf, lane: LaneKeys, pointer: ChampionPointer | None, span: 
             "state": "unreadable" if problems else "whole" if manifests else "pruned",
             "verdict": fitting(verdicts, outcome),
             "learnt": None if isinstance(learnt, Unreadable) else learnt,
+            "owed": max(owed, key=lambda audit: audit.rows, default=None),
             "problems": problems,
         }
     )
@@ -195,6 +210,19 @@ def _judged(key: str, verdict: Verdict) -> Judged:
         report=layout.decision_report(key),
         key=key,
     )
+
+
+def audited(shelf: Shelf, release_id: str) -> tuple[tuple[Owed, ...], tuple[str, ...]]:
+    """The audits of a champion, and the keys of those that can't be read."""
+    asked = [key for key in evidence_keys(shelf, release_id) if layout.evidence_name(key).startswith(AUDIT)]
+    found = [(key, shelf.value(key, Audit.from_bytes)) for key in asked]
+    owed = [_owed(key, audit) for key, audit in found if isinstance(audit, Audit)]
+    return tuple(owed), tuple(key for key, audit in found if isinstance(audit, Unreadable))
+
+
+def _owed(key: str, audit: Audit) -> Owed:
+    told = {name: getattr(audit, name) for name in ("twin", "spans", "rows", "debt", "limit", "over")}
+    return Owed(**told, key=key)
 
 
 def _quality(metrics: MetricReport | None) -> Quality | None:

@@ -10,7 +10,7 @@ from typing import Any
 from widedeep.artifacts import ChampionPointer, DryRunReport, FileRef, Lineage, Outcome, Part, Ruling, sha256
 from widedeep.publishing import layout
 from widedeep.publishing.formats import read_manifest
-from widedeep.views.chain import Judged, Learnt, View, evidence_keys, judged, learnt_by, release_keys
+from widedeep.views.chain import Judged, Learnt, Owed, View, audited, evidence_keys, judged, learnt_by, release_keys
 from widedeep.views.found import lane_keys, outcome_of, pointer_of
 from widedeep.views.shelf import Shelf, Unreadable
 
@@ -141,6 +141,7 @@ class Release(View):
     settled: tuple[Settled, ...]
     moves: tuple[Move, ...]
     answers: tuple[Said, ...]
+    audits: tuple[Owed, ...]
     data_docs: dict[str, str]
     problems: tuple[str, ...]
 
@@ -215,6 +216,7 @@ def _made(data: bytes) -> Made:
 def _whole(shelf: Shelf, manifest: Made, there: tuple[str, ...]) -> Release:
     release_id, lineage = manifest.release_id, manifest.lineage
     verdicts, damaged = judged(shelf, release_id)
+    audits, unread = audited(shelf, release_id)
     training = learnt_by(shelf, there)
     evidence = evidence_keys(shelf, release_id)
     pages = [key for key in shelf.keys(layout.evidences(release_id)) if layout.is_report(key)]
@@ -240,8 +242,9 @@ def _whole(shelf: Shelf, manifest: Made, there: tuple[str, ...]) -> Release:
         settled=tuple(_settled(shelf, release_id, lineage.span)),
         moves=tuple(_moves(shelf, release_id)),
         answers=tuple(_answers(shelf, release_id, lineage.span)),
+        audits=audits,
         data_docs=_data_docs(shelf, lineage.learnt),
-        problems=(*damaged, *([training.key] if isinstance(training, Unreadable) else [])),
+        problems=(*damaged, *unread, *([training.key] if isinstance(training, Unreadable) else [])),
     )
 
 

@@ -1,7 +1,7 @@
 // A lane along time. Every panel shares one window of days: wheel, drag, buttons and keys move it, hovering reads a day.
 
 import { own, perhaps, runOf, send } from "./air.js";
-import { axis, count, fixed, h, mark, percent, releaseLink, s, short, signed, state, table, tag, when } from "./draw.js";
+import { axis, count, fixed, h, mark, percent, releaseLink, s, short, signed, state, table, tag, when, within } from "./draw.js";
 
 const LEFT = 52, RIGHT = 10, GAP = 8;
 const DAY = 86400000;
@@ -9,45 +9,24 @@ const MOST_MARKS = 400; // beyond it single days lie closer than a pixel or two:
 const NEWEST = 120, PAGE = 400;
 
 const time = (point) => Date.parse(point.span) / DAY;
-const positives = (quality) => quality.label_rate * quality.rows;
-
-/** 95 % by Hanley and McNeil (1982), rows taken as independent: many rows of one user make it wider than this. */
-function aucReach(quality) {
-  if (quality?.auc === null || !quality?.label_rate) return null;
-  const a = quality.auc, n1 = positives(quality), n0 = quality.rows - n1;
-  if (n1 < 1 || n0 < 1) return null;
-  const q1 = a / (2 - a), q2 = (2 * a * a) / (1 + a);
-  const half = 1.96 * Math.sqrt((a * (1 - a) + (n1 - 1) * (q1 - a * a) + (n0 - 1) * (q2 - a * a)) / (n1 * n0));
-  return [a - half, a + half];
-}
-
-/** 95 % of Σp/Σy from the chance in Σy, rows taken as independent. */
-function calibrationReach(quality) {
-  if (quality?.calibration === null || !quality?.label_rate) return null;
-  const half = 1.96 * Math.sqrt((1 - quality.label_rate) / positives(quality));
-  return [quality.calibration / (1 + half), quality.calibration / Math.max(1 - half, 0.05)];
-}
-
-/** The gate's own interval of the loss difference, over users, from the champion's NE on. */
-function neReach(point) {
-  const { candidate, champion, difference } = point.verdict ?? {};
-  if (!difference || !champion?.ne || !candidate?.ne) return null;
-  const entropy = champion.log_loss / champion.ne;
-  return [champion.ne + difference.lower / entropy, champion.ne + difference.upper / entropy];
-}
+/** Both ends of an interval of the candidate or the champion, as the gate told it. */
+const reachOf = (side, name) => (point) => ends(point.verdict?.[side]?.[`${name}_interval`]);
+const ends = (interval) => interval && [interval.lower, interval.upper];
 
 const candidateOf = (name) => (point) => point.verdict?.candidate?.[name] ?? null;
 const championOf = (name) => (point) => point.verdict?.champion?.[name] ?? null;
 
+const both = (name) => [reachOf("candidate", name), reachOf("champion", name)];
+
 const PANELS = [
-  { name: "AUC", lines: [candidateOf("auc"), championOf("auc")], reach: (p) => aucReach(p.verdict?.candidate) , format: (v) => fixed(v, 3), note: "candidate ● with 95 % (rows as independent), champion ■" },
-  { name: "Normalised entropy", lines: [candidateOf("ne"), championOf("ne")], reach: neReach, format: (v) => fixed(v, 3), note: "candidate ● with the gate's interval, champion ■; lower is better" },
-  { name: "Calibration Σp/Σy", lines: [candidateOf("calibration"), championOf("calibration")], reach: (p) => calibrationReach(p.verdict?.candidate), ideal: 1, format: (v) => fixed(v, 2), note: "1 is ideal; candidate ● with 95 % (rows as independent), champion ■" },
-  { name: "Log loss, candidate − champion", lines: [(p) => p.verdict?.difference?.estimate ?? null], reach: (p) => p.verdict?.difference ? [p.verdict.difference.lower, p.verdict.difference.upper] : null, ideal: 0, format: (v) => signed(v, 3), note: "the gate's interval over users; below 0 the candidate is better" },
+  { name: "AUC", lines: [candidateOf("auc"), championOf("auc")], reach: both("auc"), format: (v) => fixed(v, 3), note: "candidate ● and champion ■, intervals over users" },
+  { name: "Normalised entropy", lines: [candidateOf("ne"), championOf("ne")], reach: both("ne"), format: (v) => fixed(v, 3), note: "candidate ● and champion ■, intervals over users; lower is better" },
+  { name: "Calibration Σp/Σy", lines: [candidateOf("calibration"), championOf("calibration")], reach: both("calibration"), ideal: 1, format: (v) => fixed(v, 2), note: "1 is ideal; candidate ● and champion ■, intervals over users" },
+  { name: "Log loss, candidate − champion", lines: [(p) => p.verdict?.difference?.estimate ?? null], reach: [(p) => ends(p.verdict?.difference)], ideal: 0, format: (v) => signed(v, 3), note: "the gate's interval over users; below 0 the candidate is better" },
   { name: "Vocabulary: rows given and taken", bars: [(p) => p.learnt && p.learnt.new_values + p.learnt.new_crosses, (p) => p.learnt && -(p.learnt.evicted_values + p.learnt.evicted_crosses)], format: (v) => count(Math.round(v)), note: "up: new values and crosses; down: evicted" },
   { name: "Table size", lines: [(p) => p.learnt?.table_bytes ?? null], zero: true, format: (v) => `${(v / 2 ** 20).toFixed(v < 2 ** 24 ? 1 : 0)} MiB`, note: "of all values and crosses that have rows" },
   { name: "Unseen crosses", lines: [(p) => p.learnt?.unseen_crosses ?? null, (p) => p.learnt?.oov ?? null], zero: true, format: (v) => percent(v, 0), note: "share of the day's crosses (●) and values (■) that the parent had no rows for" },
-  { name: "Warm-start debt", lines: [(p) => p.debt ?? null], zero: true, format: (v) => `${Math.round(v)} d`, note: "days of the line since a model from scratch: how long ago all of it was last learnt together" },
+  { name: "Warm-start debt", lines: [(p) => p.owed?.debt.estimate ?? null], reach: [(p) => ends(p.owed?.debt)], ideal: 0, format: (v) => signed(v, 4), note: "log loss, champion − a twin from scratch, by the weekly audit; above 0 the chain is worse" },
   { name: "Duration of the steps", stack: true, format: (v) => (v >= 120 ? `${Math.round(v / 60)} min` : `${Math.round(v)} s`), note: "by task, from Airflow" },
 ];
 
@@ -87,7 +66,6 @@ class View {
     this.body = h("div", null,
       h("div", { class: "bar" }, lanePicker(chain), zoom("30 days", () => this.last(30)), zoom("90 days", () => this.last(90)), zoom("All", () => this.all()), zoom("+", () => this.zoom(0.5)), zoom("−", () => this.zoom(2)), zoom("◂", () => this.pan(-0.5)), zoom("▸", () => this.pan(0.5)), this.count),
       key(), this.told, this.panels, h("details", null, h("summary", null, "The same as a table"), this.rows));
-    this.debts();
     this.last(90, false);
     this.listen();
     requestAnimationFrame(() => this.draw());
@@ -103,7 +81,6 @@ class View {
       try { page = await own(`chain?lane=${this.chain.lane}&limit=${PAGE}&before=${before}`); } catch { this.count.textContent = "older days can't be read now"; return; }
       this.points = [...page.points, ...this.points];
       before = page.before;
-      this.debts();
       this.draw();
     }
   }
@@ -112,14 +89,6 @@ class View {
     const names = this.chain.lanes.filter((name) => name !== this.chain.lane).slice(0, 6);
     this.others = await Promise.all(names.map((name) => own(`chain?lane=${name}&limit=200`)));
     if (this.others.length) this.draw();
-  }
-
-  debts() {
-    let scratch = Date.parse(this.chain.first) / DAY;
-    for (const point of this.points) {
-      if (point.learnt && point.learnt.carried === 0) scratch = time(point);
-      point.debt = point.learnt ? time(point) - scratch : null;
-    }
   }
 
   last(days, draw = true) {
@@ -177,7 +146,7 @@ class View {
   panel(panel, shown, x, width) {
     if (panel.stack) return this.stack(panel, shown, x, width);
     const height = 108, bottom = height - 6;
-    const values = shown.flatMap((p) => [...(panel.lines ?? panel.bars).map((of) => of(p)), ...(panel.reach?.(p) ?? []).map((v) => clipped(v, shown, panel))]).filter((v) => v !== null && v !== undefined);
+    const values = shown.flatMap((p) => [...(panel.lines ?? panel.bars).map((of) => of(p)), ...(panel.reach ?? []).flatMap((of) => of(p) ?? []).map((v) => clipped(v, shown, panel))]).filter((v) => v !== null && v !== undefined);
     if (!values.length) return null;
     let [low, high] = [Math.min(...values), Math.max(...values)];
     if (panel.zero || panel.bars) low = Math.min(low, 0);
@@ -286,9 +255,10 @@ function lines(panel, shown, x, y) {
   return panel.lines.map((of, i) => {
     const known = shown.filter((p) => of(p) !== null && of(p) !== undefined);
     const places = known.map((p) => [x.at(time(p)), y.at(of(p))]);
-    const reach = i || !panel.reach ? [] : known.filter((p) => panel.reach(p)).map((p) => { const [a, b] = panel.reach(p); return [x.at(time(p)), y.at(a), y.at(b)]; });
+    const within = panel.reach?.[i] ?? (() => null), aside = i ? 2 : 0; // two intervals of one day stand side by side
+    const reach = known.filter(within).map((p) => [x.at(time(p)) + aside, ...within(p).map((v) => y.at(clipped(v, shown, panel)))]);
     return [
-      few ? reach.map(([at, a, b]) => s("line", { x1: at, x2: at, y1: a, y2: b, class: "reach" })) : reach.length > 1 && s("polygon", { points: [...reach.map(([at, a]) => `${at},${a}`), ...reach.toReversed().map(([at, , b]) => `${at},${b}`)].join(" "), class: "band" }),
+      few ? reach.map(([at, a, b]) => s("line", { x1: at, x2: at, y1: a, y2: b, class: i ? "reach champion" : "reach" })) : !i && reach.length > 1 && s("polygon", { points: [...reach.map(([at, a]) => `${at},${a}`), ...reach.toReversed().map(([at, , b]) => `${at},${b}`)].join(" "), class: "band" }),
       s("polyline", { points: places.map(([a, b]) => `${a.toFixed(1)},${b.toFixed(1)}`).join(" "), class: i ? "champion" : "candidate" }),
       few && places.map(([a, b]) => (i ? s("rect", { x: a - 2.5, y: b - 2.5, width: 5, height: 5, class: "sq" }) : s("circle", { cx: a, cy: b, r: 3, class: "dot" })))];
   });
@@ -337,12 +307,13 @@ function told(panel, points) {
 function readings(point, durations) {
   const { verdict, learnt } = point;
   const line = (...told) => h("p", null, ...told);
-  const quality = (name, q) => q && line(`${name}: AUC ${fixed(q.auc)}, NE ${fixed(q.ne)}, calibration ${fixed(q.calibration, 3)}`);
+  const quality = (name, q) => q && line(`${name}: AUC ${within(q, "auc")}, NE ${within(q, "ne")}, calibration ${within(q, "calibration", 3)}`);
   return [line(h("strong", null, point.span), " ", tag(point.result), point.champion ? " champion" : "", point.withdrawn ? " withdrawn" : ""),
     point.release_id && line(short(point.release_id), point.state === "pruned" ? ", its files were pruned" : point.state === "unreadable" ? ", damaged" : ""),
     quality("candidate", verdict?.candidate), quality("champion", verdict?.champion),
     verdict?.difference && line(`log loss ${signed(verdict.difference.estimate)} [${signed(verdict.difference.lower)}, ${signed(verdict.difference.upper)}]`),
     learnt && line(`${count(learnt.rows)} rows learnt; +${count(learnt.new_values + learnt.new_crosses)} −${count(learnt.evicted_values + learnt.evicted_crosses)} vocabulary rows; ${percent(learnt.unseen_crosses)} crosses unseen`),
+    point.owed && line(`owes ${signed(point.owed.debt.estimate)} [${signed(point.owed.debt.lower)}, ${signed(point.owed.debt.upper)}] to a twin from scratch`),
     durations && line(`${Math.round(Object.values(durations).reduce((a, b) => a + b, 0))} s of work`),
     (verdict?.reasons ?? point.reasons).slice(0, 2).map((reason) => line(reason))].flat().filter(Boolean);
 }

@@ -20,6 +20,11 @@ export const short = (id) => (id ? id.slice(0, 10) : "none");
 export const count = (value) => (value === null || value === undefined ? "–" : value.toLocaleString("en-GB"));
 export const fixed = (value, digits = 4) => (value === null || value === undefined ? "–" : value.toFixed(digits).replace("-", "−").replace(/^(−?)0\./, "$1."));
 export const signed = (value, digits = 4) => (value === null || value === undefined ? "–" : (value > 0 ? "+" : "") + fixed(value, digits));
+/** A figure of a model with its interval, if it has one. */
+export const within = (quality, name, digits = 4) => {
+  const interval = quality[`${name}_interval`], value = fixed(quality[name], digits);
+  return interval ? `${value} [${fixed(interval.lower, digits)}, ${fixed(interval.upper, digits)}]` : value;
+};
 export const percent = (value, digits = 1) => (value === null || value === undefined ? "–" : `${(100 * value).toFixed(digits)}\u202f%`);
 export const when = (text) => (text ? `${text.slice(0, 10)} ${text.slice(11, 16)} UTC` : "–");
 export const bytes = (value) => (value >= 2 ** 30 ? `${(value / 2 ** 30).toFixed(1)} GiB` : value >= 2 ** 20 ? `${(value / 2 ** 20).toFixed(1)} MiB` : `${Math.max(1, Math.round(value / 1024))} KiB`);

@@ -1,7 +1,7 @@
 // One release: lineage as a graph, what it consists of, what was decided and why, and what sets it apart from another.
 
 import { follow, own, reportAddress, runAddress, runOf } from "./air.js";
-import { axis, bytes, count, DECISIONS, fixed, h, percent, releaseLink, s, short, signed, state, table, tag, when } from "./draw.js";
+import { axis, bytes, count, DECISIONS, fixed, h, percent, releaseLink, s, short, signed, state, table, tag, when, within } from "./draw.js";
 
 export async function show([id, versus, other]) {
   if (!id) return newest();
@@ -33,6 +33,7 @@ function whole(found) {
     h("h2", null, "Where it comes from"), graph(found), made(found),
     h("div", { class: "two" }, h("section", null, h("h2", null, "What became of it"), fate(found)), h("section", null, h("h2", null, "Dry run"), rehearsal(found))),
     h("h2", null, "What training did"), training(found),
+    h("h2", null, "Warm-start debt"), debts(found),
     h("h2", null, `Files (${found.files.length})`), table(["File", { n: "Size" }, "SHA-256", "Stands"], found.files.map((f) => h("tr", null, h("th", { scope: "row" }, f.name), h("td", { class: "n" }, bytes(f.size_bytes)), h("td", null, h("code", { title: f.sha256 }, f.sha256.slice(0, 16))), h("td", { class: f.there ? "" : "bad" }, f.there ? "yes" : "gone")))),
     versusForm(found), report(found));
 }
@@ -43,7 +44,8 @@ function decision(found, verdict) {
   return h("section", { class: "card", "aria-label": "Decision" }, h("p", null, h("span", { class: `tag ${DECISIONS[verdict.decision]}` }, verdict.decision), verdict.champion_id ? [" compared with ", releaseLink(verdict.champion_id)] : " by absolute checks: there was no champion"),
     h("ul", null, verdict.reasons.map((reason) => h("li", null, reason))),
     figures.length > 0 && table(["", { n: "AUC" }, { n: "NE" }, { n: "Calibration" }, { n: "Log loss" }, { n: "Rows" }, { n: "Users" }], figures.map(([name, q]) =>
-      h("tr", null, h("th", { scope: "row" }, name), [fixed(q.auc), fixed(q.ne), fixed(q.calibration, 3), fixed(q.log_loss), count(q.rows), count(q.users)].map((v) => h("td", { class: "n" }, v))))),
+      h("tr", null, h("th", { scope: "row" }, name), [within(q, "auc"), within(q, "ne"), within(q, "calibration", 3), fixed(q.log_loss), count(q.rows), count(q.users)].map((v) => h("td", { class: "n" }, v))))),
+    d && h("p", { class: "faint" }, `In brackets: ${percent(d.level, 0)} intervals over users.`),
     d && h("p", null, `Log loss, candidate − champion: ${signed(d.estimate)}, ${percent(d.level, 0)} interval ${signed(d.lower)} to ${signed(d.upper)}`),
     found.answers.map((a) => h("p", null, h("strong", null, a.answer === "accept" ? "Accepted" : "Rejected"), ` by ${a.by} on ${when(a.at)}: ${a.reason}`)));
 }
@@ -139,6 +141,13 @@ function training(found) {
   if (!t) return h("p", { class: "faint" }, "Its training report is not there.");
   return h("dl", null, [["rows learnt", count(t.rows)], ["vocabulary", `+${count(t.new_values)} values, +${count(t.new_crosses)} crosses; −${count(t.evicted_values)} values, −${count(t.evicted_crosses)} crosses${t.refused ? `; ${count(t.refused)} found no room` : ""}; ${bytes(t.table_bytes)}`],
     ["unseen before", `${percent(t.unseen_crosses)} of the newest rows' crosses, ${percent(t.oov)} of their values`], ["warm start", `${t.carried} tensors carried; started anew: ${t.initialised.join("; ") || "none"}`]].flatMap(([dt, dd]) => [h("dt", null, dt), h("dd", null, dd)]));
+}
+
+function debts(found) {
+  if (!found.audits.length) return h("p", { class: "faint" }, "No audit has compared it with a twin from scratch.");
+  return h("ul", { class: "plain" }, found.audits.map(({ debt, over, limit, ...a }) => h("li", null,
+    `owes ${signed(debt.estimate)} of log loss, ${percent(debt.level, 0)} interval ${signed(debt.lower)} to ${signed(debt.upper)}, to `, releaseLink(a.twin), `, which learnt its last ${a.spans} spans anew, ${count(a.rows)} rows: `,
+    h("span", { class: `tag ${over ? "bad" : "good"}` }, over ? "shown to be above" : "not shown to be above"), ` the limit of ${fixed(limit)}`)));
 }
 
 function versusForm(found) {
