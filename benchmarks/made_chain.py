@@ -95,6 +95,7 @@ def make_chain(store: ObjectStore, days: int) -> list[str]:
         key = layout.evidence(release_id, f"verdict-{verdict.content_digest()[:16]}")
         store.create(key, verdict.to_bytes())
         store.create(layout.decision_report(key), b"<h1>The gate</h1>")
+        record_training(store, manifest, n)
         rehearsed = DryRunReport(
             release_id=release_id, manifest_sha256=manifest.content_digest(), failures=(), score_ms=(1.0, 1.5), rows_scored=9
         )
@@ -147,6 +148,16 @@ def verdict_on(manifest: Manifest, champion: Manifest | None, result: str, n: in
         loss_difference=interval(-0.001, 0.003) if champion else None,
         absolute_checks_only=champion is None,
     )
+
+
+def record_training(store: ObjectStore, manifest: Manifest, n: int) -> None:
+    """By a contract whose gate's margin somebody moved every 30 days."""
+    contract = canonical_json({"name": "shop", "gate": {"margin": 0.01 + 0.001 * (n // 30)}})
+    store.create(layout.contract(sha256(contract)), contract)
+    deed = {"deed": "trained", "release_id": manifest.release_id, "manifest_sha256": manifest.content_digest()}
+    by = {"at": f"{at(n):%Y-%m-%dT%H:%M:%SZ}", "by": "airflow:widedeep_retrain/1", "contract": "shop", "python": "3.11"}
+    told = {**deed, **by, "contract_digest": sha256(contract), "packages": {}, "rests_on": {}}
+    store.create(layout.evidence(manifest.release_id, "trained"), canonical_json(told))
 
 
 def audit_of(champion: Manifest, n: int) -> Audit:

@@ -102,7 +102,7 @@ def test_three_mistakes_of_different_kinds_are_all_listed_with_their_places(tmp_
         ({"delivery": {"prefix": "in/{span}/{"}}, "delivery.prefix: got 'in/{span}/{', wanted no braces but those of {span}"),
         (
             {"delivery": {"prefix": "spans/{span}/"}},
-            "delivery.prefix: got 'spans/{span}/', but claimed, decisions, doctor, erasures, evidence,",
+            "delivery.prefix: got 'spans/{span}/', but claimed, contracts, decisions, doctor, erasures, evidence,",
         ),
         ({"model": {"parts": []}}, "model.parts: got []"),
         ({"user": ["customer"]}, "user: got ['customer']"),

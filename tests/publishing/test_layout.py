@@ -21,6 +21,7 @@ VALUES |= {
     "own": DIGEST,
     "replaces": None,
     "validation_sha256": DIGEST,
+    "contract_sha256": DIGEST,
     "manifest_sha256": DIGEST,
     "pointer_sha256": DIGEST,
     "run_sha256": DIGEST,

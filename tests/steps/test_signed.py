@@ -1,5 +1,6 @@
 """The steps sign what they publish where there is a key, and start from nothing that is not signed where that is required."""
 
+import json
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from widedeep.artifacts import LIVE, Progress
+from widedeep.artifacts import LIVE, Progress, sha256
 from widedeep.config import Settings
 from widedeep.data.contract import load_contract
 from widedeep.errors import SettingsError, SignatureError
@@ -78,6 +79,8 @@ def test_the_record_says_who_when_and_with_what(place: Workplace, progress: Prog
     assert {name.partition("-")[0] for name in kept.rests_on} == {"trained", "dry", "verdict"}
     assert (kept.deed, kept.by, kept.at, kept.contract) == ("published", "ann", place.clock(), "shop")
     assert kept.packages["torch"]
+    contract = place.store.objects[layout.contract(kept.contract_digest)]
+    assert (sha256(contract), json.loads(contract)["name"]) == (kept.contract_digest, "shop")
 
 
 def test_without_a_key_nothing_is_published_where_a_signature_is_required(place: Workplace, progress: Progress) -> None:

@@ -7,6 +7,7 @@ from widedeep.artifacts import ChampionPointer, Manifest, Outcome
 from widedeep.publishing import layout
 from widedeep.publishing.memory import MemoryStore
 from widedeep.views.chain import chain
+from widedeep.views.difference import difference
 from widedeep.views.release import release
 from widedeep.views.shelf import Shelf
 from widedeep.views.today import today
@@ -81,6 +82,16 @@ def test_what_a_champion_owes_to_its_twin_stands_by_its_day_and_a_damaged_audit_
     damaged = next(p for p in chain(Shelf(store), "live", 30).points if p.span == point.span)
     assert (damaged.owed, damaged.state, damaged.problems) == (None, "unreadable", (point.owed.key,))
     assert damaged.verdict is not None
+
+
+def test_what_somebody_changed_in_the_contract_is_told_between_two_releases_unless_it_was_tampered_with(store):
+    made = made_chain.make_chain(store, 33)
+    before, after = made[0], made[-1]
+    (told,) = difference(Shelf(store), after, before).contract
+    assert (told.name, told.one, told.other) == ("gate.margin", "0.011", "0.01")
+    digest = release(Shelf(store), after).deeds[0].contract_digest
+    store.objects[layout.contract(digest)] = b'{"gate": {"margin": 0.01}}'
+    assert [side.one for side in difference(Shelf(store), after, before).contract] == [None, None]
 
 
 def test_lanes_stand_side_by_side_and_a_file_of_somebody_s_own_harms_nobody(store):

@@ -26,6 +26,7 @@ TYPES_OF_CHECK = {
 TYPES_OF_KEY = {"user": ("string", "integer"), "time": ("timestamp",), "label.column": ("boolean", "integer", "number")}
 OWN_FOLDERS = (
     "claimed",
+    "contracts",
     "decisions",
     "doctor",
     "erasures",

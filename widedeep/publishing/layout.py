@@ -20,6 +20,7 @@ LOCAL = "file://"
 RELEASES, SNAPSHOTS, VALIDATIONS, QUARANTINES, LANES = "releases/", "snapshots/", "validation/", "quarantine/", "lanes/"
 EVIDENCES, EXAMINATIONS = "evidence/", "doctor/"
 CLAIMS = "claimed/"
+CONTRACTS = "contracts/"
 INGESTED = "ingested/"
 
 
@@ -32,6 +33,11 @@ def delivery(prefix: str, span: date) -> str:
     if prefix.startswith(LOCAL):
         raise UsageError(f"contract: delivery.prefix is {prefix}, a folder; this delivers into the store. Use a key in it.")
     return f"{prefix.format(span=span).rstrip('/')}/"
+
+
+def contract(contract_sha256: Digest) -> str:
+    """A contract as somebody trained or published by it, in canonical JSON, whose digest this is."""
+    return f"{CONTRACTS}{contract_sha256}.json"
 
 
 def versions(span: date) -> str:

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from widedeep.artifacts import Candidate, Digest, ReleaseId, Value, canonical_json, sha256
-from widedeep.publishing import releases
+from widedeep.publishing import layout, releases
 from widedeep.publishing.keys import load_signer
 from widedeep.steps.workplace import Workplace
 
@@ -22,7 +22,8 @@ RESTED_ON = ("trained", "dry-run-", "verdict-", "report-")
 
 
 class Record(Value):
-    """`contract_digest` covers all of the contract, also what shapes no payload: checks, limits of the gate, deadlines.
+    """`contract_digest` covers all of the contract, also what shapes no payload: checks, limits of the gate, deadlines. The store
+    keeps what it says under that digest.
 
     `rests_on`: the SHA-256 of each piece of evidence that stood there when the release was published, by name.
     """
@@ -46,6 +47,8 @@ def record(place: Workplace, deed: Deed, candidate: Candidate) -> None:
     before = (Record.from_bytes(data, name) for name, data in found.items() if name.startswith(deed))
     if any(rests_on.items() <= standing.rests_on.items() for standing in before):
         return
+    document = canonical_json(place.contract.model_dump(mode="json"))
+    place.store.create(layout.contract(sha256(document)), document)
     made = Record(
         deed=deed,
         release_id=candidate.release_id,
@@ -53,7 +56,7 @@ def record(place: Workplace, deed: Deed, candidate: Candidate) -> None:
         at=place.clock(),
         by=place.actor,
         contract=place.contract.name,
-        contract_digest=sha256(canonical_json(place.contract.model_dump(mode="json"))),
+        contract_digest=sha256(document),
         python=platform.python_version(),
         packages={each.name.lower(): each.version for each in distributions()},
         rests_on=rests_on,

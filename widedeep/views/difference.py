@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from widedeep.artifacts import sha256
 from widedeep.publishing import layout
 from widedeep.views.chain import View
 from widedeep.views.release import Broken, Piece, Release, release
@@ -21,11 +22,15 @@ class Side(View):
 
 
 class Difference(View):
-    """What sets one release apart from another: inputs, files, the model's specification, figures of the gate."""
+    """What sets one release apart from another: inputs, files, the model's specification, figures of the gate.
+
+    `contract`: by what they were trained, as far as the store still says.
+    """
 
     one: str
     other: str
     inputs: tuple[Side, ...]
+    contract: tuple[Side, ...]
     specification: tuple[Side, ...]
     files: tuple[Side, ...]
     figures: tuple[Side, ...]
@@ -46,6 +51,7 @@ def difference(shelf: Shelf, one: str, other: str) -> Difference | Broken | None
         one=one,
         other=other,
         inputs=_sides(_inputs(first), _inputs(second)),
+        contract=_sides(*(_flat(_contract(shelf, side)) for side in (first, second))),
         specification=_sides(*(_flat(_specification(shelf, side)) for side in (first, second))),
         files=_sides(*({f.name: f"{f.sha256[:12]}, {f.size_bytes:,} bytes" for f in side.files} for side in (first, second))),
         figures=_sides(_figures(first), _figures(second)),
@@ -63,6 +69,16 @@ def _inputs(side: Release) -> dict[str, str]:
 def _figures(side: Release) -> dict[str, str]:
     quality = side.verdicts[-1].candidate if side.verdicts else None
     return {name: f"{value:.4f}" for name, value in quality if isinstance(value, float)} if quality else {}
+
+
+def _contract(shelf: Shelf, side: Release) -> Mapping[str, Any]:
+    digest = next((deed.contract_digest for deed in side.deeds if deed.deed == "trained"), None)
+    found = shelf.value(layout.contract(digest), _document) if digest else None
+    return found[1] if isinstance(found, tuple) and found[0] == digest else {}
+
+
+def _document(data: bytes) -> tuple[str, dict[str, Any]]:
+    return sha256(data), _object(data)
 
 
 def _specification(shelf: Shelf, side: Release) -> Mapping[str, Any]:

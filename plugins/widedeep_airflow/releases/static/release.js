@@ -168,7 +168,7 @@ async function compare(one, other) {
   if (found.state) return broken(found);
   const sides = (title, rows) => [h("h2", null, `${title} (${rows.length})`), rows.length ? table(["", short(one), short(other)], rows.map((r) => h("tr", null, h("th", { scope: "row" }, r.name), h("td", null, r.one ?? "–"), h("td", null, r.other ?? "–")))) : h("p", { class: "faint" }, "the same in both")];
   return h("div", null, h("h2", null, releaseLink(one), " beside ", releaseLink(other)),
-    sides("Figures of the gate, each on its own day's rows", found.figures), sides("Configuration of the model", found.specification), sides("Inputs", found.inputs),
+    sides("Figures of the gate, each on its own day's rows", found.figures), sides("Contract", found.contract), sides("Configuration of the model", found.specification), sides("Inputs", found.inputs),
     h("h2", null, "Data learnt by itself"), h("dl", null, h("dt", null, `only ${short(one)}`), h("dd", null, pieces(found.only_one)), h("dt", null, `only ${short(other)}`), h("dd", null, pieces(found.only_other))),
     sides("Vocabulary and training", found.training), sides("Files", found.files),
     h("p", null, h("a", { href: `#/try/top/${one}/${other}` }, "What moved in the lists of sample users"), " (it loads both models, which takes some seconds)"));
