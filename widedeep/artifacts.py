@@ -116,17 +116,30 @@ class Finding(Value):
     message: str
 
 
+class Effect(Value):
+    """How far a column, the label rate or the number of rows has moved since past spans, and from where on that is told."""
+
+    column: str
+    measure: str
+    effect: float
+    limit: float
+
+
 class Validation(Value):
     """What the contract's checks found in one span. `snapshot` is None if the delivered files could not be read.
 
     Where rows were taken out, `clean` is the version of the span without them, and `bad_rows` the table with each one's reasons.
+    `effects`: all drift that could be measured, also what is not worth a finding.
     """
+
+    later = frozenset({"effects"})
 
     span: date
     snapshot: Snapshot | None
     findings: tuple[Finding, ...]
     clean: Snapshot | None = None
     bad_rows: FileRef | None = None
+    effects: tuple[Effect, ...] = ()
 
     @property
     def critical(self) -> tuple[Finding, ...]:

@@ -16,6 +16,7 @@ from benchmarks.validation.seeds import CLEAN
 from widedeep.artifacts import Finding
 from widedeep.data.checks import Check, Subject
 from widedeep.data.contract import Contract
+from widedeep.data.drift import moves
 from widedeep.data.profiles import Profile, profile_of
 from widedeep.data.span_checks import span_subject
 from widedeep.data.validation import assess
@@ -32,7 +33,7 @@ def store(rule: Contract, seed: int, days: int, rows: int) -> Iterator[tuple[lis
     for number, (span, table) in enumerate(clean_days(rule, seed, rows, days)):
         profile = profile_of(table, rule, span)
         recent = past[-LOOKS_BACK * rule.drift.look_back :]
-        failed = failures(span_subject(table, table, profile, recent, rule, 0))
+        failed = failures(span_subject(table, table, profile, recent, moves(profile, recent, rule), rule, 0))
         full = assess(table, rule, span, recent).findings if number % FULL == FULL - 1 else None
         yield failed, None if full is None else list(full)
         past.append(profile)

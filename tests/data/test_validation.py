@@ -201,6 +201,17 @@ def test_drift_warns_with_how_much_and_what_moved_and_a_drastic_one_asks_for_a_p
     assert ("drift", "device", "drastic") in _found(replaced, contract, past, tomorrow)
 
 
+def test_drift_that_is_not_worth_a_finding_is_kept_with_its_limit(contract):
+    yesterday = shop_span(SPAN - timedelta(days=1))
+    past = [profile_of(yesterday, contract, SPAN - timedelta(days=1))]
+    found = assess(shop_span(SPAN), contract, SPAN, past)
+    told = {(effect.column, effect.measure) for effect in found.effects}
+    assert {"device", "price", "rows", "label rate"} <= {column for column, _ in told}
+    assert len(told) == len(found.effects)
+    assert all(effect.effect <= effect.limit for effect in found.effects)
+    assert assess(shop_span(SPAN), contract, SPAN).effects == ()
+
+
 def test_after_a_pause_drift_is_measured_against_the_last_days_that_were_learnt(contract):
     later = SPAN + timedelta(days=2 * contract.drift.look_back + 70)
     past = [profile_of(shop_span(day), contract, day) for day in (BEFORE, SPAN)]

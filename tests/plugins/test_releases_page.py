@@ -177,10 +177,18 @@ def test_days_tell_what_the_checks_found_and_which_columns_drifted(store, reader
     snapshot = Snapshot.from_bytes(store.get(layout.version(chains.day(1), 1)).data)
     finding = {"check": "drift", "column": "price", "severity": "warning", "message": "price moved"}
     key = layout.validation(snapshot, chains.DIGEST, chains.DIGEST)
-    store.create(key, Validation.model_validate({"span": snapshot.span, "snapshot": snapshot, "findings": [finding]}).to_bytes())
+    effects = [
+        {"column": "price", "measure": "PSI", "effect": 0.3, "limit": 0.2},
+        {"column": "price", "measure": "nulls", "effect": 0.01, "limit": 0.1},
+        {"column": "rows", "measure": "log ratio", "effect": 0.2, "limit": 0.0},
+    ]
+    told = {"span": snapshot.span, "snapshot": snapshot, "findings": [finding], "effects": effects}
+    store.create(key, Validation.model_validate(told).to_bytes())
     found = reader.get("/api/days").json()
-    assert found["columns"] == ["price"]
-    assert found["days"][1]["cells"] == [{"column": "price", "severity": "warning", "drift": 0.07}]
+    assert found["columns"] == ["price", "rows"]
+    price, rows = found["days"][1]["cells"]
+    assert price == {"column": "price", "severity": "warning", "drift": effects[0]}
+    assert rows == {"column": "rows", "severity": None, "drift": effects[2]}
     assert found["days"][1]["report"] == layout.data_report(key)
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from widedeep.data import facts
 from widedeep.data.checks import Check, Severity, Subject, listed, shown
 from widedeep.data.contract import Contract
-from widedeep.data.drift import moves
+from widedeep.data.drift import Move
 from widedeep.data.late import late
 from widedeep.data.leaks import LEAK, aucs
 from widedeep.data.profiles import Profile
@@ -24,9 +24,16 @@ HABIT = 3  # past spans in which a column had several values, before having one 
 
 
 def span_subject(
-    delivered: pa.Table, clean: pa.Table, profile: Profile, past: Sequence[Profile], contract: Contract, bad_rows: int
+    delivered: pa.Table,
+    clean: pa.Table,
+    profile: Profile,
+    past: Sequence[Profile],
+    moved: Sequence[Move],
+    contract: Contract,
+    bad_rows: int,
 ) -> Subject:
-    """All facts in one row. `profile` is of the clean rows; `bad_rows` break a rule of their own, at least so many."""
+    """All facts in one row. `profile` is of the clean rows, `moved` how far it is from `past`; `bad_rows` break a rule each,
+    at least so many."""
     found = [
         *_tolerance(delivered, contract, bad_rows),
         *_types(delivered, contract),
@@ -39,7 +46,7 @@ def span_subject(
         *_label_rate(clean, contract),
         *_leaks(clean, contract),
         *_constant(profile, past),
-        *_moved(profile, past, contract),
+        *_drifted(moved, contract),
     ]
     return Subject(pa.table({check.arguments["column"]: [value] for check, value in found}), tuple(check for check, _ in found))
 
@@ -141,9 +148,9 @@ def _constant(profile: Profile, past: Sequence[Profile]) -> Checked:
         yield _limit("constant", name, fact, (0, 0), said, "warning")
 
 
-def _moved(profile: Profile, past: Sequence[Profile], contract: Contract) -> Checked:
+def _drifted(moved: Sequence[Move], contract: Contract) -> Checked:
     """Drift alone warns, unless it is drastic."""
-    for move in moves(profile, past, contract):
+    for move in moved:
         column = move.column if move.column in contract.columns else None
         drastic = move.level == "drastic"
         limit = move.limit if move.drastic is None or not drastic else move.drastic

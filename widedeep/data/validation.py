@@ -30,10 +30,11 @@ from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.render.renderer import ValidationResultsPageRenderer
 from great_expectations.render.view import DefaultJinjaPageView
 
-from widedeep.artifacts import Finding, canonical_json
+from widedeep.artifacts import Effect, Finding, canonical_json
 from widedeep.data.bad_rows import BadRows, bad_rows, quarantine_table
 from widedeep.data.checks import SHOWN, Check, Places, Severity, Subject
 from widedeep.data.contract import Contract
+from widedeep.data.drift import moves
 from widedeep.data.page import harmless
 from widedeep.data.profiles import Profile, profile_of
 from widedeep.data.row_checks import row_subjects
@@ -64,6 +65,7 @@ class Assessment:
     profile: Profile | None
     clean: pa.Table
     bad: pa.Table | None
+    effects: tuple[Effect, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,8 @@ def _assess(
     bad = bad_rows(((j.check, j.rows, j.broken) for j in rows if j.failed and j.check.severity == "rows"), most)
     clean = table.filter(pa.array(bad.clean(table.num_rows))) if bad.taken else table
     profile = profile_of(clean, contract, span)
-    whole = [*_judged(batches, span_subject(table, clean, profile, past, contract, bad.count), most)]
+    moved = moves(profile, past, contract)
+    whole = [*_judged(batches, span_subject(table, clean, profile, past, moved, contract, bad.count), most)]
     parts = {"rows": rows, "span": whole}
     return Assessment(
         findings=tuple(_finding(j, bad, table.num_rows) for j in (*rows, *whole) if j.failed),
@@ -125,6 +128,7 @@ def _assess(
         profile=profile,
         clean=clean,
         bad=quarantine_table(table, bad) if bad.taken else None,
+        effects=tuple(Effect(column=m.column, measure=m.measure, effect=m.effect, limit=m.limit) for m in moved),
     )
 
 

@@ -90,7 +90,8 @@ def _assess(place: Workplace, lane: str, snapshot: Snapshot, baseline: Baseline,
         rows = snapshots.load_rows(place.store, snapshot, place.folder())
     again = _brought(place, baseline, rows, snapshot.span)
     found = assess(rows, place.contract, snapshot.span, baseline.past, again)
-    validation = Validation(span=snapshot.span, snapshot=snapshot, findings=(*found.findings, *baseline.unmeasured))
+    findings = (*found.findings, *baseline.unmeasured)
+    validation = Validation(span=snapshot.span, snapshot=snapshot, findings=findings, effects=found.effects)
     profile = {PROFILE: found.profile.to_bytes()} if found.profile else {}
     evidence = {**profile, "result.json": found.result, **found.docs}
     for name, data in evidence.items():

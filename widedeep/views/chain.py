@@ -71,8 +71,7 @@ class Judged(View):
 
 
 class Learnt(View):
-    """What training told of itself. `unseen_crosses` and `oov` are the shares of its newest part that its parent did not know;
-    `drift` is how far each numeric column is from uniform over the frozen quantiles."""
+    """What training told of itself. `unseen_crosses` and `oov` are the shares of its newest part that its parent did not know."""
 
     rows: int
     new_values: int
@@ -85,7 +84,6 @@ class Learnt(View):
     oov: float | None
     carried: int
     initialised: tuple[str, ...]
-    drift: dict[str, float]
 
 
 State = Literal["whole", "unreadable", "pruned", "no release"]
@@ -266,5 +264,4 @@ def _learnt(data: bytes) -> Learnt:
         oov=coverage.get("oov_share"),
         carried=len(warm["carried"]),
         initialised=tuple(warm["initialised"]),
-        drift=newest["drift"] if newest else {},
     )

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from datetime import date
 from functools import partial
+from math import inf
 from typing import Literal
 
-from widedeep.artifacts import LIVE, Finding, Outcome, Snapshot, Validation
+from widedeep.artifacts import LIVE, Effect, Finding, Outcome, Snapshot, Validation
 from widedeep.publishing import layout
-from widedeep.views.chain import Learnt, View, learnt_by, release_keys
+from widedeep.views.chain import View
 from widedeep.views.found import LaneKeys, lane_keys, outcome_of
 from widedeep.views.shelf import Shelf, Unreadable
 
@@ -36,11 +37,11 @@ class Found(View):
 
 
 class Cell(View):
-    """A column on a day: the worst that a check said of it, and how far it was from uniform over the frozen quantiles."""
+    """A column on a day: the worst that a check said of it, and of the ways in which it moved the one nearest to its limit."""
 
     column: str
     severity: Severity | None
-    drift: float | None
+    drift: Effect | None
 
 
 class Day(View):
@@ -96,7 +97,7 @@ def _day(shelf: Shelf, live: LaneKeys, versions: dict[date, list[str]], span: da
         versions=tuple(sorted(map(_version, (s for s in snapshots if isinstance(s, Snapshot))), key=lambda v: v.version)),
         taken_out=_taken_out(own[1]) if own else 0,
         findings=tuple(Found.model_validate(finding, from_attributes=True) for finding in findings),
-        cells=tuple(_cells(findings, _drift(shelf, outcome))),
+        cells=tuple(_cells(findings, own[1].effects if own else ())),
         report=layout.data_report(own[0]) if own else None,
         problems=tuple(damaged),
     )
@@ -121,17 +122,15 @@ def _taken_out(validation: Validation) -> int:
     return validation.snapshot.rows - validation.clean.rows if validation.snapshot and validation.clean else 0
 
 
-def _drift(shelf: Shelf, outcome: Outcome | Unreadable | None) -> dict[str, float]:
-    if not isinstance(outcome, Outcome) or outcome.release_id is None:
-        return {}
-    learnt = learnt_by(shelf, release_keys(shelf, outcome.release_id))
-    return learnt.drift if isinstance(learnt, Learnt) else {}
-
-
-def _cells(findings: tuple[Finding, ...], drift: dict[str, float]) -> Iterator[Cell]:
+def _cells(findings: tuple[Finding, ...], effects: tuple[Effect, ...]) -> Iterator[Cell]:
     said: dict[str, Severity] = {}
     for finding in findings:
         name = finding.column or finding.check
         said[name] = min(finding.severity, said.get(name, finding.severity), key=WORST.index)
+    drift = {each.column: each for each in sorted(effects, key=_nearness)}
     for name in sorted({*said, *drift}):
         yield Cell(column=name, severity=said.get(name), drift=drift.get(name))
+
+
+def _nearness(effect: Effect) -> float:
+    return effect.effect / effect.limit if effect.limit else inf

@@ -1,6 +1,6 @@
 // What a person decides. Each goes to Airflow's own API as that person: Airflow asks who may, starts the run, and keeps who it was.
 
-import { airflow, follow, perhaps, runAddress, send } from "./air.js";
+import { airflow, follow, own, perhaps, runAddress, send } from "./air.js";
 import { h, state, table, when } from "./draw.js";
 
 const KNOWN = [
@@ -20,12 +20,12 @@ export async function openApprovals() {
 }
 
 export async function show([dag], { whoLooks }) {
-  const [there, asked, who] = await Promise.all([airflow("dags?dag_id_pattern=widedeep&limit=100"), perhaps(openApprovals()), perhaps(whoLooks())]);
+  const [there, asked, who, now] = await Promise.all([airflow("dags?dag_id_pattern=widedeep&limit=100"), perhaps(openApprovals()), perhaps(whoLooks()), perhaps(own("today"))]);
   const paused = new Map(there.dags.map((each) => [each.dag_id, each.is_paused]));
   const form = h("div");
   const choose = async (name) => { form.replaceChildren(h("p", { class: "faint" }, "Reading its form…")); try { form.replaceChildren(await formOf(name, paused.get(name), who)); form.querySelector("input,select,textarea,button")?.focus(); } catch (error) { form.replaceChildren(state("bad", "Its form can't be read.", error.message)); } };
   const body = h("div", null,
-    h("h2", { id: "inbox" }, "Waiting for an answer"), asked === null ? h("p", { class: "faint" }, "Airflow does not tell, or you may not see required actions.") : asked.length ? inbox(asked, who) : h("p", { class: "faint" }, "Nothing."),
+    h("h2", { id: "inbox" }, "Waiting for an answer"), asked === null ? h("p", { class: "faint" }, "Airflow does not tell, or you may not see required actions.") : asked.length ? inbox(asked, who, now?.head) : h("p", { class: "faint" }, "Nothing."),
     h("h2", null, "Start"), table(["", "What it does", "State"], KNOWN.map(([name, title, what]) => {
       const exists = paused.has(name), may = who?.may_start?.[name] ?? true;
       return h("tr", null, h("td", null, h("button", { type: "button", disabled: !exists || !may, onclick: () => choose(name) }, title)), h("td", null, what, " ", h("code", null, name)),
@@ -83,12 +83,15 @@ async function formOf(name, paused, who) {
     unpause && h("label", { class: "check", for: "unpause" }, unpause, "the DAG is paused: let it run"), h("div", null, button), said));
 }
 
-/** Each question with its reasons, and its options as buttons. */
-export function inbox(asked, who) {
-  return h("div", null, asked.map((each) => question(each, who)));
+/** Each question with its reasons, and its options as buttons. `head`: the last day that the live lane has settled. */
+export function inbox(asked, who, head) {
+  return h("div", null, asked.map((each) => question(each, who, head)));
 }
 
-function question(asked, who) {
+/** Of a candidate that no answer can make champion any more: a later day has been settled since. */
+const superseded = (subject, head) => head > (/^Promote the candidate of span (\d{4}-\d\d-\d\d) of lane live\?/.exec(subject)?.[1] ?? "9999");
+
+function question(asked, who, head) {
   const task = asked.task_instance;
   const where = `dags/${task.dag_id}/dagRuns/${encodeURIComponent(task.dag_run_id)}/taskInstances/${task.task_id}/${task.map_index ?? -1}/hitlDetails`;
   const fields = Object.entries(asked.params ?? {}).map(([name, param]) => field(name, { ...param, schema: { ...param.schema, type: [param.schema?.type, "null"].flat() } }));
@@ -108,7 +111,7 @@ function question(asked, who) {
   };
   const buttons = many ? [h("button", { class: "main", type: "button", onclick: () => answer(select.value) }, "Answer")]
     : asked.options.map((option) => h("button", { type: "button", class: /accept|approve/i.test(option) ? "main" : "", onclick: () => answer(option) }, option));
-  return h("section", { class: "card", "aria-label": asked.subject }, h("h3", null, asked.subject), h("p", { class: "faint" }, `${task.dag_id}, asked ${when(asked.created_at)}${who ? `; you answer as ${who.user}` : ""}`), words(asked.body ?? ""), fields.map((each) => each.body), h("div", { class: "bar" }, select, buttons), said);
+  return h("section", { class: "card", "aria-label": asked.subject }, h("h3", null, asked.subject), h("p", { class: "faint" }, `${task.dag_id}, asked ${when(asked.created_at)}${who ? `; you answer as ${who.user}` : ""}`), superseded(asked.subject, head) && state("unsure", `Superseded: ${head} has been settled since.`, "The pointer stays, whatever is answered; an answer closes the question."), words(asked.body ?? ""), fields.map((each) => each.body), h("div", { class: "bar" }, select, buttons), said);
 }
 
 /** The little Markdown that our own questions use: fenced text, links to reports of ours, paragraphs. All else stays words. */

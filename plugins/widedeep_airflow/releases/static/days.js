@@ -20,21 +20,22 @@ export async function show() {
   return body;
 }
 
-/** How far a numeric column is from uniform over its frozen quantiles: .1 is what a mild shift makes, .25 a strong one. */
-const shade = (cell) => cell.severity === "critical" || cell.severity === "drastic" ? "h3" : (cell.drift ?? 0) > 0.25 ? "h3" : (cell.drift ?? 0) > 0.1 || cell.severity === "warning" ? "h2" : (cell.drift ?? 0) > 0.05 || cell.severity === "rows" ? "h1" : "h0";
+/** How near a column came to what is told: beyond its limit, beyond half of it, or what a check said where that weighs more. */
+const near = ({ drift }) => (drift ? drift.effect / (drift.limit || 1e-9) : 0);
+const shade = (cell) => cell.severity === "critical" || cell.severity === "drastic" ? "h3" : near(cell) > 1 || cell.severity === "warning" ? "h2" : near(cell) > 0.5 || cell.severity === "rows" ? "h1" : "h0";
 
 function heat(days) {
   const columns = [...new Set(days.flatMap((day) => day.cells.map((cell) => cell.column)))].sort();
-  if (!columns.length) return h("p", { class: "faint" }, "No check has said anything of these days, and no numeric column was measured.");
+  if (!columns.length) return h("p", { class: "faint" }, "No check has said anything of these days, and too few days came before them to measure drift.");
   const shown = days.slice(-60);
   const cellOf = (day, column) => day.cells.find((cell) => cell.column === column);
-  return h("div", null, h("p", { class: "faint" }, "Shade: distance of a numeric column from what it was when its quantiles were fitted. Signs: what a check said (✕ quarantined, ! held, − rows taken out, · warning)."),
+  return h("div", null, h("p", { class: "faint" }, "Shade: how far a column, the label rate or the number of rows has moved since past days, from half of what is told on. Signs: what a check said (✕ quarantined, ! held, − rows taken out, · warning)."),
     h("div", { class: "wide", tabindex: "0", role: "group", "aria-label": "Drift heatmap, scrolls sideways" }, h("table", { class: "heat" },
       h("thead", null, h("tr", null, h("th", { scope: "col" }, h("small", null, "column")), shown.map((day) => h("th", { scope: "col" }, h("span", null, day.span))))),
       h("tbody", null, columns.map((column) => h("tr", null, h("th", { scope: "row" }, column), shown.map((day) => {
         const cell = cellOf(day, column);
         if (!cell) return h("td", { class: "h0" });
-        const told = [`${column} on ${day.span}`, cell.drift !== null && `distance ${fixed(cell.drift, 3)}`, cell.severity && WORD[cell.severity]].filter(Boolean).join(", ");
+        const told = [`${column} on ${day.span}`, cell.drift && `moved by ${fixed(cell.drift.effect, 3)} (${cell.drift.measure}), told from ${fixed(cell.drift.limit, 3)} on`, cell.severity && WORD[cell.severity]].filter(Boolean).join(", ");
         return h("td", { class: shade(cell), title: told }, SIGN[cell.severity] ?? "");
       })))))));
 }

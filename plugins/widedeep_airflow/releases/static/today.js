@@ -19,7 +19,7 @@ export async function show(_, { whoLooks }) {
     found.problems.length > 0 && state("bad", `${found.problems.length} object${found.problems.length > 1 ? "s" : ""} of the chain can't be read.`, "What can be read is shown. `widedeep verify --all` in a shell names what is wrong.", h("code", null, found.problems.slice(0, 5).join(", "))),
     h("div", { class: "cards" }, champion(found.champion), lastVerdict(found), nextRun(dag, active, waiting), approvals(found, asked), apart(found), pending(found), lanes(found)),
     h("h2", null, "The last days"), points.points.length ? strip(points) : h("p", { class: "faint" }, "Nothing is settled yet."),
-    asked?.length > 0 && [h("h2", { id: "inbox" }, "Waiting for an answer"), inbox(asked, who)]);
+    asked?.length > 0 && [h("h2", { id: "inbox" }, "Waiting for an answer"), inbox(asked, who, found.head)]);
 }
 
 function empty(dag, active) {
