@@ -84,8 +84,14 @@ def history(seaweedfs, tmp_path_factory) -> tuple[S3Store, Progress]:
 
 
 @pytest.fixture
-def begun(chain, history) -> Chain:
+def begun(begun_apart, rehearsed_here) -> Chain:
     """A chain whose first three days are learnt by a bootstrap."""
+    return begun_apart
+
+
+@pytest.fixture
+def begun_apart(chain, history) -> Chain:
+    """The same, where each dry run starts a server of its own, as it really is: that takes most of a day's time."""
     learnt, chain.first = history
     for key in _copied(learnt):
         chain.place.store.create(key, learnt.get(key).data)

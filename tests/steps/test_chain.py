@@ -51,11 +51,11 @@ def test_the_same_history_in_another_store_gives_the_same_release_byte_for_byte(
     assert all(learnt.get(key).data == chain.place.store.get(key).data for key in payload)
 
 
-def test_a_daily_span_warm_starts_from_the_champion_and_learns_yesterdays_held_out_rows(begun):
-    begun.deliver(3)
-    progress = run_span(begun.place, begun.day(3))
-    manifest = manifest_of(begun, progress.release)
-    assert manifest.lineage.parent == begun.first.release
+def test_a_daily_span_warm_starts_from_the_champion_and_learns_yesterdays_held_out_rows(begun_apart):
+    begun_apart.deliver(3)
+    progress = run_span(begun_apart.place, begun_apart.day(3))
+    manifest = manifest_of(begun_apart, progress.release)
+    assert manifest.lineage.parent == begun_apart.first.release
     assert learnt(manifest) == [(4, "holdout"), (5, "train")]
 
 
@@ -207,14 +207,14 @@ def hurried(chain):
     return with_contract(chain, dry_run=chain.place.contract.dry_run.model_copy(update={"timeout": timedelta(milliseconds=50)}))
 
 
-def test_a_dry_run_in_which_the_champion_is_too_slow_as_well_holds_nothing_against_the_candidate(begun):
-    begun.deliver(3)
-    progress = walked(begun, begun.day(3), ingest, validate, train)
+def test_a_dry_run_in_which_the_champion_is_too_slow_as_well_holds_nothing_against_the_candidate(begun_apart):
+    begun_apart.deliver(3)
+    progress = walked(begun_apart, begun_apart.day(3), ingest, validate, train)
     with pytest.raises(UnknownOutcomeError, match="the machine is at fault"):
-        dry_run(hurried(begun), progress)
-    report = DryRunReport.from_bytes(begun.place.store.get(dry_run(begun.place, progress).dry_run).data)
+        dry_run(hurried(begun_apart), progress)
+    report = DryRunReport.from_bytes(begun_apart.place.store.get(dry_run(begun_apart.place, progress).dry_run).data)
     assert report.failures == ()
-    assert report.champion == begun.first.release
+    assert report.champion == begun_apart.first.release
     assert report.champion_ms
 
 
@@ -228,13 +228,13 @@ def test_a_dry_run_that_is_too_slow_twice_with_no_champion_beside_it_rejects_but
     assert gate(chain.place, dry_run(chain.place, progress)).decision != "reject"
 
 
-def test_a_dry_run_that_the_store_refuses_holds_nothing_against_the_candidate(begun):
-    begun.deliver(3)
-    progress = walked(begun, begun.day(3), ingest, validate, train)
-    refused = {**begun.place.environment, "AWS_SECRET_ACCESS_KEY": "wrong"}
+def test_a_dry_run_that_the_store_refuses_holds_nothing_against_the_candidate(begun_apart):
+    begun_apart.deliver(3)
+    progress = walked(begun_apart, begun_apart.day(3), ingest, validate, train)
+    refused = {**begun_apart.place.environment, "AWS_SECRET_ACCESS_KEY": "wrong"}
     with pytest.raises(PermanentError, match="not to blame"):
-        dry_run(replace(begun.place, environment=refused), progress)
-    assert dry_run(begun.place, progress).dry_run
+        dry_run(replace(begun_apart.place, environment=refused), progress)
+    assert dry_run(begun_apart.place, progress).dry_run
 
 
 def test_a_span_of_one_user_is_undecided_not_a_fault(begun):

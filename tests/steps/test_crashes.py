@@ -111,16 +111,16 @@ def test_a_bootstrap_that_dies_near_its_end_is_finished_by_the_next(judged_histo
 
 
 @pytest.mark.parametrize("n", [2, 14, 22])
-def test_a_day_that_dies_at_a_write_is_finished_by_the_next_run(begun, n):
+def test_a_day_that_dies_at_a_write_is_finished_by_the_next_run(begun_apart, n):
     """On the real server, with a real rehearsal. Two writes make the snapshot, five the findings, ten the candidate."""
-    begun.deliver(3)
-    dying = replace(begun.place, store=DyingStore(begun.place.store, n, after=n % 2 == 0))
-    before = champion(begun.place.store, LIVE)
+    begun_apart.deliver(3)
+    dying = replace(begun_apart.place, store=DyingStore(begun_apart.place.store, n, after=n % 2 == 0))
+    before = champion(begun_apart.place.store, LIVE)
     with pytest.raises(StoreUnavailableError, match="the machine stopped"):
-        run_span(dying, begun.day(3))
-    readable = champion(begun.place.store, LIVE)
-    assert readable.release_id == before.release_id or readable.span == begun.day(3)
-    progress = run_span(begun.place, begun.day(3))
+        run_span(dying, begun_apart.day(3))
+    readable = champion(begun_apart.place.store, LIVE)
+    assert readable.release_id == before.release_id or readable.span == begun_apart.day(3)
+    progress = run_span(begun_apart.place, begun_apart.day(3))
     assert progress.result in {"promoted", "held", "rejected"}
-    assert [o.span for o in lanes.outcomes(begun.place.store, LIVE)] == [begun.day(n) for n in range(4)]
-    assert sum(key.endswith("candidate.json") for key in begun.place.store.keys("releases/")) == 2
+    assert [o.span for o in lanes.outcomes(begun_apart.place.store, LIVE)] == [begun_apart.day(n) for n in range(4)]
+    assert sum(key.endswith("candidate.json") for key in begun_apart.place.store.keys("releases/")) == 2

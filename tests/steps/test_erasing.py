@@ -3,8 +3,6 @@
 import io
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,19 +14,16 @@ from widedeep.data.split import is_held_out
 from widedeep.errors import StaleError, UsageError
 from widedeep.publishing import lanes, layout
 from widedeep.publishing.erasures import erasures
-from widedeep.publishing.keys import Trust
 from widedeep.publishing.memory import MemoryStore
 from widedeep.publishing.moves import freeze, thaw
 from widedeep.publishing.pointer import champion
 from widedeep.publishing.releases import load_manifest
 from widedeep.publishing.renewals import load_renewals
 from widedeep.serving.ranking import rank
-from widedeep.serving.rehearsal.examining import examine
 from widedeep.steps import (
     bootstrap,
     erase,
     ingest,
-    judgement,
     plan_erasure,
     plan_rollback,
     roll_back,
@@ -48,15 +43,8 @@ LEARNT: dict[str, bytes] = {}
 
 
 @pytest.fixture
-def begun(chain, monkeypatch):
+def begun(chain, rehearsed_here):
     """The chain over a store in memory, with three days learnt."""
-
-    def rehearsed(place, candidate, _champion):
-        with TemporaryDirectory() as folder:
-            arguments = (candidate.release_id, candidate.manifest_sha256, Path(folder), Trust({}, required=False))
-            return examine(place.store, place.contract, *arguments).report
-
-    monkeypatch.setattr(judgement, "_rehearse", rehearsed)
     store = MemoryStore()
     chain.place = replace(chain.place, store=store)
     store.objects = dict(LEARNT)
