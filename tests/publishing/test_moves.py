@@ -4,18 +4,19 @@ import base64
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from widedeep.artifacts import LIVE, Candidate, ChampionPointer, FileRef, Outcome, Release, Snapshot, Verdict, sha256
+from widedeep.artifacts import LIVE, Candidate, ChampionPointer, FileRef, Lineage, Outcome, Release, Snapshot, Verdict, sha256
 from widedeep.errors import IntegrityError, OrderError, SignatureError, StaleError, SupersededError, UsageError, WithheldError
 from widedeep.publishing import lanes, layout
 from widedeep.publishing.keys import Signer, Trust
 from widedeep.publishing.memory import MemoryStore
 from widedeep.publishing.moves import Because, adopt, approve, freeze, promote, rollback, thaw, withdrawing
 from widedeep.publishing.pointer import champion, moves, standing, withdrawn
-from widedeep.publishing.releases import load_manifest, publish
+from widedeep.publishing.releases import load_manifest, publish, stage
 from widedeep.publishing.s3 import S3Store
 from widedeep.publishing.signing import MANIFEST_TYPE, Signature, authenticated, check_move, sign_move
 from widedeep.publishing.store import Blob, ObjectStore
@@ -550,6 +551,75 @@ def test_live_goes_on_from_what_it_adopted_whatever_is_promoted_in_that_lane_lat
     move(store, slow, verdict, "again")
     assert lanes.parent(store, "again", lanes.history(store, "again", day(8)), day(8)) == slow.release_id
     assert lanes.parent(store, LIVE, lanes.history(store, LIVE, day(8)), day(8)) == adopted.release_id
+
+
+@pytest.fixture
+def led_by_twin(store: MemoryStore, lineage_of: Callable[..., Lineage], payload: Path, verdict_on: VerdictOn):
+    """Lets a twin of live's champion lead, as a person approves it."""
+    file = FileRef(name="rows", size_bytes=1, sha256="0" * 64)
+
+    def led_by_twin(of: Release) -> Release:
+        lineage = lineage_of(of.span, seed=9).model_copy(update={"twin_of": of.release_id})
+        candidate = stage(store, payload, lineage, inherited=())
+        verdict = verdict_on(candidate, load_manifest(store, of.release_id, published=True), "hold")
+        release = publish(store, candidate, verdict)
+        store.create(layout.version(of.span, 1), Snapshot(span=of.span, version=1, digest="0" * 64, rows=1, file=file).to_bytes())
+        approve(store, LIVE, release, verdict, Because(LATER, "ann", "the debt"))
+        return release
+
+    return led_by_twin
+
+
+def parent_of(store: MemoryStore, number: int) -> str | None:
+    """What a replay from that day on would start from."""
+    return lanes.parent_as_of(lanes.history(store, "trial", day(number)), day(number), withdrawn(store, LIVE))
+
+
+def test_an_adopted_lane_that_descends_from_a_twin_leaves_the_days_before_the_twin_as_they_were(
+    store: MemoryStore, three: list[Release], promoted: Callable[..., Release], led_by_twin: Callable[[Release], Release],
+    verdict_on: VerdictOn, outcome_of: Callable[..., Outcome],
+) -> None:  # fmt: skip
+    for release in three:
+        lanes.settle(store, outcome_of(release.span, release_id=release.release_id))
+    twin = led_by_twin(three[2])
+    live = promoted(store, 8, twin)
+    lanes.settle(store, outcome_of(day(8), release_id=live.release_id))
+    mine = promoted(store, 8, twin, "again", seed=7)
+    lanes.settle(store, outcome_of(day(8), release_id=mine.release_id, lane="again"))
+    pointer = adopt(store, "again", over(store, verdict_on, mine, live), BETTER)
+    assert pointer.withdrawn == (live.release_id,)
+    parents = [three[0], three[1], twin, mine]
+    assert [parent_of(store, number) for number in (6, 7, 8, 9)] == [release.release_id for release in parents]
+
+
+def test_a_twin_that_leads_since_the_lane_began_is_withdrawn_with_the_line_that_it_began(
+    store: MemoryStore, three: list[Release], promoted: Callable[..., Release], led_by_twin: Callable[[Release], Release],
+    verdict_on: VerdictOn, outcome_of: Callable[..., Outcome],
+) -> None:  # fmt: skip
+    for release in three:
+        lanes.settle(store, outcome_of(release.span, release_id=release.release_id))
+    mine = promoted(store, 8, three[2], "again", seed=7)
+    lanes.settle(store, outcome_of(day(8), release_id=mine.release_id, lane="again"))
+    twin = led_by_twin(three[2])
+    live = promoted(store, 8, twin)
+    lanes.settle(store, outcome_of(day(8), release_id=live.release_id))
+    pointer = adopt(store, "again", over(store, verdict_on, mine, live), BETTER)
+    assert set(pointer.withdrawn) == {twin.release_id, live.release_id}
+    assert parent_of(store, 8) == three[2].release_id
+
+
+def test_an_adoption_withdraws_nothing_of_the_days_before_what_was_pruned(
+    store: MemoryStore, three: list[Release], promoted: Callable[..., Release], verdict_on: VerdictOn,
+    outcome_of: Callable[..., Outcome],
+) -> None:  # fmt: skip
+    for release in three:
+        lanes.settle(store, outcome_of(release.span, release_id=release.release_id))
+    mine = promoted(store, 7, three[1], "again", seed=7)
+    lanes.settle(store, outcome_of(day(7), release_id=mine.release_id, lane="again"))
+    store.delete(layout.manifest(three[1].release_id))
+    pointer = adopt(store, "again", over(store, verdict_on, mine, three[2]), BETTER)
+    assert pointer.withdrawn == (three[2].release_id,)
+    assert parent_of(store, 6) == three[0].release_id
 
 
 def test_a_lane_does_not_go_on_from_what_was_trained_from_a_release_that_live_withdrew(

@@ -19,7 +19,7 @@ from widedeep.artifacts import LIVE, Adoption, ChampionPointer, Decision, Manife
 from widedeep.errors import OrderError, StaleError, SupersededError, UsageError, WithheldError
 from widedeep.publishing import layout
 from widedeep.publishing.keys import ANYBODY, Signer, Trust
-from widedeep.publishing.lanes import head, history, parent, superseded_by
+from widedeep.publishing.lanes import head, history, parent, settled_spans, superseded_by
 from widedeep.publishing.pointer import champion, moves, standing, withdrawn
 from widedeep.publishing.releases import check_bound, load_manifest
 from widedeep.publishing.signing import check_move
@@ -200,7 +200,7 @@ def _adopt(store: ObjectStore, lane: str, verdict: Verdict, decision: Decision, 
     _check_not_withheld(store, LIVE, manifest, own)
     _check_compared(store, LIVE, theirs.span, verdict)
     changed = {
-        "withdrawn": withdrawn_by_adoption(store, found[0], theirs, own),
+        "withdrawn": withdrawn_by_adoption(store, found[0], theirs, manifest),
         "adopted": (*found[0].adopted, Adoption(lane=lane, until=until)),
     }
     return _move(store, because, found, _next(found, "adopt", because, manifest, **changed))
@@ -213,11 +213,28 @@ def check_not_live(lane: str) -> None:
 
 
 def withdrawn_by_adoption(
-    store: ObjectStore, live: ChampionPointer, theirs: ChampionPointer, line: Collection[str]
+    store: ObjectStore, live: ChampionPointer, theirs: ChampionPointer, manifest: Manifest
 ) -> tuple[str, ...]:
-    """All that would stand withdrawn, sorted, were `live` to adopt a lane whose champion has this line."""
-    gone = {move.release_id for move in moves(store, LIVE)} | {*live.withdrawn, *theirs.withdrawn}
-    return tuple(sorted(gone.difference(line)))
+    """All that would stand withdrawn, sorted, were `live` to adopt a lane whose champion has this manifest.
+
+    Not those whose history a twin in its line has learnt anew: earlier days still go on from them. Nor those from before what was
+    pruned: whether it descends from them nobody can tell.
+    """
+    own, known_since = _line_through_twins(store, manifest)
+    since = min([known_since, *settled_spans(store, theirs.lane)])  # for its own days the lane has releases of its own
+    gone = {move.release_id for move in moves(store, LIVE) if move.span >= since}.difference(own)
+    return tuple(sorted({*gone, *live.withdrawn, *theirs.withdrawn}.difference(line(store, manifest))))
+
+
+def _line_through_twins(store: ObjectStore, manifest: Manifest) -> tuple[set[str], date]:
+    """A release, its ancestors and those of a twin's champion, and from which span on they are all known."""
+    own = {manifest.release_id}
+    while before := manifest.lineage.parent or manifest.lineage.twin_of:
+        own.add(before)
+        if store.get(layout.manifest(before)) is None:
+            return own, manifest.lineage.span
+        manifest = load_manifest(store, before, published=True)
+    return own, date.min
 
 
 def freeze(store: ObjectStore, lane: str, because: Because) -> ChampionPointer:

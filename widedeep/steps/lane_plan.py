@@ -83,7 +83,7 @@ def plan_lane_promotion(place: Workplace, lane: str) -> LanePlan:
             f"lane {lane}: got no settled day with held-out rows that neither {ours.release_id} nor {standing.release_id} has "
             f"learnt, wanted one to compare them on. Run a later day in {LIVE}, then in the lane, and promote it then."
         )
-    gone = moves.withdrawn_by_adoption(place.store, live, theirs, line)
+    gone = moves.withdrawn_by_adoption(place.store, live, theirs, ours)
     waiting = unlearnt(lanes.history(place.store, lane, date.max), seen) if place.contract.pending.rule == "carry" else []
     return LanePlan(
         lane=lane,
