@@ -622,6 +622,20 @@ def test_an_adoption_withdraws_nothing_of_the_days_before_what_was_pruned(
     assert parent_of(store, 6) == three[0].release_id
 
 
+def test_a_twin_that_a_rollback_took_back_leaves_its_span_to_a_champion_that_a_person_had_approved(
+    store: MemoryStore, doubted: tuple[Release, Verdict], promoted: Callable[..., Release], outcome_of: Callable[..., Outcome],
+    led_by_twin: Callable[[Release], Release],
+) -> None:  # fmt: skip
+    approved, _ = doubted
+    lanes.settle(store, outcome_of(day(6), "held", release_id=approved.release_id))
+    approve(store, LIVE, *doubted, BETTER)
+    led_by_twin(approved)
+    rollback(store, LIVE, approved.release_id, 3, WORSE)
+    promoted(store, 7, approved)
+    assert parent_of(store, 7) == approved.release_id
+    assert lanes.outcome(store, LIVE, day(6)).release_id == approved.release_id
+
+
 def test_a_lane_does_not_go_on_from_what_was_trained_from_a_release_that_live_withdrew(
     store: MemoryStore,
     three: list[Release],

@@ -21,10 +21,11 @@ def with_promotions(store: ObjectStore, lane: str, settled: Iterable[Outcome]) -
     if pointer is None:
         return found
     kept = [outcome for key in store.keys(layout.promotions(lane)) if (outcome := _read(store, key))]
-    # A twin that a rollback took back leaves the span to the release whose twin it was.
+    # A twin that a rollback took back leaves the span to the release whose twin it was, settled as promoted or approved later.
     first = {outcome.span for outcome in found if outcome.result == "promoted"}
     kept = [outcome for outcome in kept if not (outcome.span in first and outcome.release_id in pointer.withdrawn)]
-    promoted: dict[date, Outcome] = {o.span: o for o in sorted(kept, key=lambda o: o.settled_at)}
+    in_turn = sorted(kept, key=lambda outcome: (outcome.release_id not in pointer.withdrawn, outcome.settled_at))
+    promoted: dict[date, Outcome] = {outcome.span: outcome for outcome in in_turn}
     own = next((outcome for outcome in found if outcome.span == pointer.span), None)
     if own and (told := _unlike(store, pointer, own)):
         promoted[told.span] = told
