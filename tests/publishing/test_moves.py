@@ -622,6 +622,20 @@ def test_an_adoption_withdraws_nothing_of_the_days_before_what_was_pruned(
     assert parent_of(store, 6) == three[0].release_id
 
 
+def test_a_twin_takes_the_place_of_a_champion_that_came_with_an_adopted_lane_also_for_replays(
+    store: MemoryStore, three: list[Release], replay: list[Release], promoted: Callable[..., Release],
+    led_by_twin: Callable[[Release], Release], verdict_on: VerdictOn,
+) -> None:  # fmt: skip
+    adopt(store, "again", over(store, verdict_on, replay[1], three[2]), BETTER)
+    twin = led_by_twin(replay[1])
+    assert parent_of(store, 8) == twin.release_id
+    promoted(store, 8, twin)
+    assert parent_of(store, 8) == twin.release_id
+    assert parent_of(store, 7) == replay[0].release_id
+    rollback(store, LIVE, replay[1].release_id, champion(store, LIVE).sequence, WORSE)
+    assert parent_of(store, 8) == replay[1].release_id
+
+
 def test_a_twin_that_a_rollback_took_back_leaves_its_span_to_a_champion_that_a_person_had_approved(
     store: MemoryStore, doubted: tuple[Release, Verdict], promoted: Callable[..., Release], outcome_of: Callable[..., Outcome],
     led_by_twin: Callable[[Release], Release],

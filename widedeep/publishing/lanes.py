@@ -80,9 +80,12 @@ def _live(store: ObjectStore, before: date) -> tuple[Outcome, ...]:
     """The outcomes that count in the live lane, of spans before a day, and what was added to those spans."""
     lane_of = _live_spans(store)
     lanes = sorted({*lane_of.values()})
-    settled = [o for lane in lanes for o in _settled(store, lane, [s for s in lane_of if lane_of[s] == lane and s < before])]
+    settled = {lane: _settled(store, lane, [s for s, of in lane_of.items() if of == lane and s < before]) for lane in lanes}
+    taken_over = [outcome for lane in lanes if lane != LIVE for outcome in settled[lane]]
+    # A twin may have taken the place of a champion that came with an adopted lane.
+    counting = (*settled.get(LIVE, ()), *with_promotions(store, LIVE, taken_over))
     added = [a for lane in lanes for a in additions(store, lane) if lane_of.get(a.span) == lane]
-    return (*sorted(settled, key=lambda o: o.span), *(addition for addition in added if addition.span < before))
+    return (*sorted(counting, key=lambda o: o.span), *(addition for addition in added if addition.span < before))
 
 
 def _live_spans(store: ObjectStore) -> dict[date, str]:

@@ -15,14 +15,15 @@ from widedeep.publishing.store import ObjectStore
 
 
 def with_promotions(store: ObjectStore, lane: str, settled: Iterable[Outcome]) -> tuple[Outcome, ...]:
-    """A lane's own outcomes, each as what its span was promoted as, if it was."""
+    """A lane's own outcomes, or those of a lane that it has adopted, each as what its span was promoted as here, if it was."""
     found = tuple(settled)
     pointer = champion(store, lane) if found else None
     if pointer is None:
         return found
     kept = [outcome for key in store.keys(layout.promotions(lane)) if (outcome := _read(store, key))]
-    # A twin that a rollback took back leaves the span to the release whose twin it was, settled as promoted or approved later.
-    first = {outcome.span for outcome in found if outcome.result == "promoted"}
+    # A twin that a rollback took back leaves the span to the release whose twin it was, settled as promoted or approved later;
+    # what an adoption took back leaves it to the adopted lane.
+    first = {outcome.span for outcome in found if outcome.result == "promoted" or outcome.lane != lane}
     kept = [outcome for outcome in kept if not (outcome.span in first and outcome.release_id in pointer.withdrawn)]
     in_turn = sorted(kept, key=lambda outcome: (outcome.release_id not in pointer.withdrawn, outcome.settled_at))
     promoted: dict[date, Outcome] = {outcome.span: outcome for outcome in in_turn}
