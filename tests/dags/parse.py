@@ -24,6 +24,7 @@ told = {
             "edges": sorted([task.task_id, below] for task in dag.tasks for below in task.downstream_task_ids),
             "start": str(dag.start_date),
             "timetable": type(dag.timetable).__name__,
+            "schedule": dag.schedule if isinstance(dag.schedule, str) else None,
             "catchup": dag.catchup,
             "max_active_runs": dag.max_active_runs,
             "paused_upon_creation": dag.is_paused_upon_creation,

@@ -71,6 +71,10 @@ def test_the_audit_is_a_weekly_row_that_catches_nothing_up(parsed: Parsed) -> No
     assert (audit["catchup"], audit["max_active_runs"]) == (False, 1)
 
 
+def test_the_audit_does_not_start_together_with_the_daily_run_which_would_supersede_its_proposal(parsed: Parsed) -> None:
+    assert parsed["dags"]["widedeep_audit"]["schedule"] == "0 9 * * 1"
+
+
 def test_daily_runs_catch_up_from_the_frozen_start_several_at_once(parsed: Parsed) -> None:
     retrain = parsed["dags"]["widedeep_retrain"]
     assert {name: retrain[name] for name in DAILY} == DAILY
