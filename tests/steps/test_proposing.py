@@ -8,7 +8,7 @@ from rich.console import Console
 from tests.steps.test_auditing import changed, fill, go_on, hardly_learning, objects, turned
 from tests.steps.test_crashes import DyingStore
 from widedeep.artifacts import LIVE, Verdict
-from widedeep.errors import StaleError, StoreUnavailableError, SupersededError
+from widedeep.errors import OrderError, StaleError, StoreUnavailableError, SupersededError
 from widedeep.publishing import lanes
 from widedeep.publishing.memory import MemoryStore
 from widedeep.publishing.pointer import champion, withdrawn
@@ -25,6 +25,7 @@ from widedeep.steps import (
     roll_back,
     run_span,
 )
+from widedeep.steps.chain import STEPS, start
 from widedeep.steps.lineage import trace
 from widedeep.steps.lineage_tree import tree_of
 from widedeep.steps.reviewing import open_reviews
@@ -132,6 +133,22 @@ def test_a_rollback_takes_the_twin_back_and_its_champion_leads_again(proposed):
     assert progress.candidate.parent == proposed.elder
     past = lanes.history(proposed.place.store, LIVE, proposed.day(6))
     assert lanes.parent_as_of(past, proposed.day(6), withdrawn(proposed.place.store, LIVE)) == proposed.elder
+
+
+def test_a_day_that_was_trained_from_the_champion_is_not_promoted_over_its_twin_but_trained_again(proposed):
+    """Else the chain would go on without the twin, and a replay of the day from it."""
+    absolute = {"auc_at_least": 0, "ne_at_most": 100, "calibration": [0.01, 100]}
+    place = changed(proposed, gate={"margin": 10, "slices": [], "anchor_days": None} | absolute)
+    proposed.deliver(6, turned(proposed.rows(6)))
+    progress = start(place, proposed.day(6))
+    for step in ("ingest", "validate", "train", "dry_run", "gate"):
+        progress = STEPS[step](place, progress)
+    say(proposed, "accept")
+    with pytest.raises(StaleError):
+        STEPS["publish"](place, progress)
+    with pytest.raises(OrderError, match=f"trained from {proposed.elder}, and {proposed.audit.twin} is champion since"):
+        STEPS["gate"](place, progress)
+    assert run_span(place, proposed.day(6)).candidate.parent == proposed.audit.twin
 
 
 def test_a_rejected_twin_stays_stored_and_the_chain_goes_on_as_it_is(proposed):

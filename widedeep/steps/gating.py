@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from widedeep.artifacts import Candidate, DryRunReport, Manifest, Outcome, Part, Progress, Verdict, canonical_json, sha256
 from widedeep.data.contract import Contract, Pending
+from widedeep.errors import OrderError
 from widedeep.evaluation.report.values import Report
 from widedeep.publishing import lanes, layout, releases
 from widedeep.publishing.keys import load_signer, load_trust
@@ -95,6 +96,7 @@ def _case(place: Workplace, progress: Progress, outcomes: tuple[Outcome, ...], r
     judged = candidate.manifest_sha256
     manifest = releases.load_manifest(place.store, candidate.release_id, published=False, expected_sha256=judged)
     champion = parent_manifest(place, progress, outcomes)
+    _check_descends(place, progress, manifest, champion)
     pool = plan_after(place, progress, outcomes, rule, champion).pooled
     # The pool may have grown since the candidate was trained: by the contract of then it learnt what is pooled now.
     learnt = seen_by(place.store, manifest)
@@ -110,6 +112,20 @@ def _case(place: Workplace, progress: Progress, outcomes: tuple[Outcome, ...], r
             if (s.span, s.digest, "holdout") not in learnt
         ),
     )
+
+
+def _check_descends(place: Workplace, progress: Progress, candidate: Manifest, champion: Manifest | None) -> None:
+    """Raise OrderError if another champion leads since the candidate was trained, as one that a person has accepted (first law).
+
+    A candidate of a parent that was withdrawn since is judged all the same, and not promoted.
+    """
+    parent = candidate.lineage.parent
+    if champion and parent not in {champion.release_id, *withdrawn(place.store, progress.lane)}:
+        raise OrderError(
+            f"span {progress.span} of lane {progress.lane}: its candidate {candidate.release_id} was trained from "
+            f"{parent or 'nobody'}, and {champion.release_id} is champion since, wanted one that was trained from that. "
+            "Clear train with Downstream, or run the span again."
+        )
 
 
 def anchor_manifest(
