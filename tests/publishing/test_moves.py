@@ -20,6 +20,9 @@ from widedeep.publishing.releases import load_manifest, publish, stage
 from widedeep.publishing.s3 import S3Store
 from widedeep.publishing.signing import MANIFEST_TYPE, Signature, authenticated, check_move, sign_move
 from widedeep.publishing.store import Blob, ObjectStore
+from widedeep.views.found import lane_keys
+from widedeep.views.found import outcome_of as on_shelf
+from widedeep.views.shelf import Shelf
 
 NOW = datetime(2026, 1, 9, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -634,6 +637,21 @@ def test_a_twin_takes_the_place_of_a_champion_that_came_with_an_adopted_lane_als
     assert parent_of(store, 7) == replay[0].release_id
     rollback(store, LIVE, replay[1].release_id, champion(store, LIVE).sequence, WORSE)
     assert parent_of(store, 8) == replay[1].release_id
+
+
+def test_the_page_tells_the_same_of_a_twins_span_as_the_lane(
+    store: MemoryStore, three: list[Release], led_by_twin: Callable[[Release], Release], outcome_of: Callable[..., Outcome]
+) -> None:
+    def on_the_page() -> str:
+        shelf = Shelf(store)
+        return on_shelf(shelf, lane_keys(shelf)[LIVE], day(7), champion(store, LIVE)).release_id
+
+    for release in three:
+        lanes.settle(store, outcome_of(release.span, release_id=release.release_id))
+    twin = led_by_twin(three[2])
+    assert on_the_page() == lanes.outcome(store, LIVE, day(7)).release_id == twin.release_id
+    rollback(store, LIVE, three[2].release_id, 4, WORSE)
+    assert on_the_page() == lanes.outcome(store, LIVE, day(7)).release_id == three[2].release_id
 
 
 def test_a_twin_that_a_rollback_took_back_leaves_its_span_to_a_champion_that_a_person_had_approved(

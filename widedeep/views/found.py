@@ -53,13 +53,21 @@ def pointer_of(shelf: Shelf, lane: str) -> ChampionPointer | Unreadable | None:
 
 
 def outcome_of(shelf: Shelf, lane: LaneKeys, span: date, pointer: ChampionPointer | None = None) -> Outcome | Unreadable | None:
-    """How the lane settled a span: that it was promoted stands over what else was written of it."""
-    promoted = [shelf.value(key, Outcome.from_bytes) for key in lane.promotions.get(span, ())]
-    kept = [outcome for outcome in promoted if isinstance(outcome, Outcome)]
-    if kept:
-        return max(kept, key=lambda outcome: outcome.settled_at)
+    """How the lane settled a span: that it was promoted stands over what else was written of it, and who leads it over that.
+
+    What a rollback took back leaves the span to whoever was promoted before, as `widedeep.publishing.promotions` has it.
+    """
     own = shelf.value(lane.outcomes[span], Outcome.from_bytes) if span in lane.outcomes else None
-    if isinstance(own, Outcome) and pointer and pointer.span == span and own.result != "promoted":
+    gone = pointer.withdrawn if pointer else ()
+    first = isinstance(own, Outcome) and own.result == "promoted"
+    promoted = [shelf.value(key, Outcome.from_bytes) for key in lane.promotions.get(span, ())]
+    kept = [o for o in promoted if isinstance(o, Outcome) and not (first and o.release_id in gone)]
+    found = max(kept, key=lambda o: (o.release_id not in gone, o.settled_at)) if kept else own
+    if isinstance(found, Outcome) and pointer and pointer.span == span and not _is_of(found, pointer):
         told = {"result": "promoted", "release_id": pointer.release_id, "settled_at": pointer.moved_at}
-        return own.model_copy(update={**told, "settled_by": pointer.moved_by})
-    return own
+        return found.model_copy(update={**told, "settled_by": pointer.moved_by})
+    return found
+
+
+def _is_of(outcome: Outcome, pointer: ChampionPointer) -> bool:
+    return (outcome.result, outcome.release_id) == ("promoted", pointer.release_id)
