@@ -80,7 +80,7 @@ class StaleError(WidedeepError):
 
 
 class SupersededError(StaleError):
-    """A later span has settled before a person approved this one's candidate. It stays stored, unpromoted, its span pending."""
+    """Before a person approved a candidate a later span has settled, or another champion leads. It stays stored, unpromoted."""
 
 
 class UnknownOutcomeError(WidedeepError):

@@ -54,12 +54,15 @@ def _what(outcome: Outcome) -> tuple[str, str]:
     )
 
 
-def owing(audit: Audit, proposed: Outcome, links: Mapping[str, str]) -> Alert:
-    """The champion owes more than the limit to a twin from scratch; `proposed` tells what became of the twin."""
-    if proposed.result == "held":
+def owing(audit: Audit, proposed: Outcome | None, links: Mapping[str, str]) -> Alert:
+    """The champion owes more than the limit to a twin from scratch; `proposed`: what became of it; None: too late."""
+    if proposed is None:
+        advice = "another champion leads by now: `widedeep audit` measures what that one owes."
+        reasons: tuple[str, ...] = (audit.told(),)
+    elif proposed.result == "held":
         command = f"`widedeep review --span {proposed.span} --release {proposed.release_id}`"
         advice = f"decide under Required Actions, or by {command}, whether the chain goes on from the twin."
-        reasons: tuple[str, ...] = (audit.told(),)
+        reasons = (audit.told(),)
     else:
         advice = (
             "`widedeep audit --history` tells since when. Look for days that taught it wrongly, and at the contract's `training`."

@@ -7,12 +7,13 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from widedeep.artifacts import LIVE, Audit, Unaudited
+from widedeep.errors import StaleError
 from widedeep.publishing import layout
 from widedeep_airflow.alerts import owing
 from widedeep_airflow.library import opened
 from widedeep_airflow.links import address, run_page
 from widedeep_airflow.notifying import AlertNotifier
-from widedeep_airflow.review import DAG_ID
+from widedeep_airflow.review import DAG_ID, skipped
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -33,7 +34,10 @@ class AuditOperator(BaseOperator):
 
 
 class ProposeOperator(BaseOperator):
-    """Lets the gate judge the twin of a champion that owes too much, and tells of it. Pushes what became of the twin."""
+    """Lets the gate judge the twin of a champion that owes too much, and tells of it. Pushes what became of the twin.
+
+    Skipped, and told all the same, where another champion leads by now: the next audit measures that one.
+    """
 
     def execute(self, context: "Context") -> dict[str, Any]:
         audited = context["ti"].xcom_pull(task_ids="audit")
@@ -41,7 +45,11 @@ class ProposeOperator(BaseOperator):
         if not found.over:
             raise AirflowSkipException(f"nothing to propose: {audited['told']}")
         with opened(context, decider="audit") as (steps, place):
-            proposed = steps.propose(place, found, lambda step: self.log.info("%s", step))
+            try:
+                proposed = steps.propose(place, found, lambda step: self.log.info("%s", step))
+            except StaleError as error:
+                AlertNotifier(owing(found, None, _links(None, context))).notify(context)
+                raise skipped(str(error)) from error
         AlertNotifier(owing(found, proposed, _links(proposed, context))).notify(context)
         days = {"span": proposed.span.isoformat(), "until": proposed.until.isoformat()}
         return {"result": proposed.result, "release": proposed.release_id, **days}
@@ -63,6 +71,7 @@ class AskAboutTwinOperator(TriggerDagRunOperator):
         super().execute(context)
 
 
-def _links(proposed: "Outcome", context: "Context") -> dict[str, str]:
-    report = {"Gate report": address(layout.decision_report(proposed.verdict))} if proposed.verdict else {}
+def _links(proposed: "Outcome | None", context: "Context") -> dict[str, str]:
+    judged = proposed and proposed.verdict
+    report = {"Gate report": address(layout.decision_report(judged))} if judged else {}
     return report | {"Run": run_page(context["dag_run"].dag_id, context["run_id"])}

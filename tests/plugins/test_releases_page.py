@@ -11,7 +11,7 @@ from widedeep_airflow import pages, readers
 from widedeep_airflow.releases import routes
 
 from benchmarks import made_chain as chains
-from widedeep.artifacts import Snapshot, Validation
+from widedeep.artifacts import Manifest, Snapshot, Validation, Verdict
 from widedeep.errors import SettingsError, StoreAccessError, StoreUnavailableError
 from widedeep.publishing import layout
 from widedeep.publishing.memory import MemoryStore
@@ -76,11 +76,14 @@ def test_today_tells_who_is_champion_and_what_waits(store, reader):
 
 
 def test_what_the_gate_holds_on_the_newest_day_is_open_until_somebody_has_answered(store, reader):
-    chains.make_chain(store, 6 + 1)
+    made = chains.make_chain(store, 6 + 1)
     store.delete(layout.outcome("live", chains.day(6)))
+    before = Manifest.from_bytes(store.get(layout.manifest(made[4])).data)
+    store.objects[layout.champion("live")] = chains.pointer_to(before, 5).to_bytes()
     routes._shelf_over.cache_clear()
     assert [waiting["span"] for waiting in reader.get("/api/today").json()["open"]] == [str(chains.day(5))]
-    store.create(layout.ruling(chains.day(5), chains.DIGEST), b"{}")
+    verdict = Verdict.from_bytes(store.get(chains.verdict_key(store, made[5])).data)
+    store.create(layout.ruling(chains.day(5), verdict.content_digest()), b"{}")
     routes._shelf_over.cache_clear()
     assert reader.get("/api/today").json()["open"] == []
 

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks import made_chain
-from widedeep.artifacts import ChampionPointer, Manifest, Outcome
+from widedeep.artifacts import ChampionPointer, Manifest, Outcome, Proposal
 from widedeep.publishing import layout
 from widedeep.publishing.memory import MemoryStore
 from widedeep.views.chain import chain
@@ -110,3 +110,23 @@ def test_a_pointer_that_is_damaged_is_told_and_the_days_are_still_shown(store):
     found = today(Shelf(store))
     assert (found.champion, found.settled, found.problems) == (None, 3, (layout.champion("live"),))
     assert len(chain(Shelf(store), "live", 10).points) == 3
+
+
+def test_a_twin_is_open_until_somebody_has_answered_or_another_champion_leads(store):
+    made = made_chain.make_chain(store, 4)
+    head, champion = made_chain.day(3), manifest(store, made[-1])
+    verdict = made_chain.verdict_on(champion, champion, "held", 3)
+    judged = layout.evidence("r-0123456789abcdef", "verdict-0123456789abcdef")
+    store.create(judged, verdict.to_bytes())
+    told = {"lane": "live", "span": head, "head": head, "result": "held", "reasons": ("owes",), "settled_at": made_chain.at(3)}
+    twin = Proposal(**told, settled_by="x", release_id="r-0123456789abcdef", verdict=judged)
+    store.create(layout.proposal("live", head, "r-0123456789abcdef"), twin.to_bytes())
+    assert [waiting.release_id for waiting in today(Shelf(store)).open] == ["r-0123456789abcdef"]
+    store.create(layout.ruling(head, made_chain.DIGEST), b"{}")  # an answer to the day's own candidate
+    assert len(today(Shelf(store)).open) == 1
+    before = ChampionPointer.from_bytes(store.get(layout.champion("live")).data)
+    repoint(store, made_chain.pointer_to(manifest(store, made[0]), before.sequence + 1))
+    assert today(Shelf(store)).open == ()
+    repoint(store, before)
+    store.create(layout.ruling(head, verdict.content_digest()), b"{}")
+    assert today(Shelf(store)).open == ()

@@ -18,6 +18,7 @@ from widedeep.steps.chain import quiet
 from widedeep.steps.gating import Case, anchor_manifest, decided
 from widedeep.steps.judgement import rehearsal
 from widedeep.steps.records import record
+from widedeep.steps.ruling import ruled
 from widedeep.steps.workplace import Workplace, stored_evidence
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ DOUBT = "it would take the place of a whole chain of days, which a person decide
 def propose(place: Workplace, found: Audit, on_step: Callable[[str], None] = quiet) -> Outcome:
     """Let a person decide whether the live lane goes on from the twin. Done again, it finds what was proposed.
 
-    Returns what became of the twin: held, for a review; or rejected, by the gate or since the contract asks nobody.
+    Returns what became of the twin: held, for a review; or rejected, by the gate, by a person, or since the contract asks nobody.
 
     Raises:
         StaleError: the lane has another champion than the one that was audited; audit again.
@@ -47,6 +48,9 @@ def propose(place: Workplace, found: Audit, on_step: Callable[[str], None] = qui
     check_signature(place.store, standing, load_trust(place.settings))
     twin = releases.load_candidate(place.store, found.twin, load_trust(place.settings))
     candidate = releases.as_candidate(twin)
+    if candidate.span != found.span:
+        told = f"{found.twin} is not proposed: the rows of span {found.span} are gone, so it ends at {candidate.span}"
+        return _outcome(place, found, "rejected", (told,))
     on_step("dry_run")
     # Nobody stands beside it: a twin that ranks unlike a champion in debt is no fault.
     report = rehearsal(place, candidate, None)
@@ -71,7 +75,9 @@ def propose(place: Workplace, found: Audit, on_step: Callable[[str], None] = qui
     releases.publish(place.store, candidate, verdict, load_signer(place.settings))
     held = _outcome(place, found, "held", (found.told(), *verdict.reasons)).model_dump()
     filled = {"span": candidate.span, "learnt": twin.lineage.learnt, "verdict": key, "head": head}
-    return lanes.propose(place.store, Proposal(**held | filled))
+    proposed = lanes.propose(place.store, Proposal(**held | filled))
+    answer = ruled(place, proposed)
+    return _outcome(place, found, "rejected", (answer.told(),)) if answer and answer.answer == "reject" else proposed
 
 
 def _outcome(place: Workplace, found: Audit, result: str, reasons: tuple[str, ...]) -> Outcome:

@@ -12,7 +12,7 @@ from datetime import date
 
 from widedeep.artifacts import LIVE, Outcome, Reply, Review, Ruling, Validation
 from widedeep.errors import UsageError
-from widedeep.publishing import lanes, layout, moves
+from widedeep.publishing import lanes, layout
 from widedeep.publishing.findings import stored_findings
 from widedeep.publishing.renewals import load_renewals
 from widedeep.publishing.store import ObjectStore
@@ -84,7 +84,7 @@ def awaited_review(place: Workplace, span: date, lane: str = LIVE, release: str 
 
     Raises:
         UsageError: nothing was.
-        SupersededError: it was the gate that held it, nobody has answered, and a later span of the lane has settled.
+        SupersededError: the gate held it, nobody has answered, and a later span has settled or another champion leads.
     """
     found = [held for held in _held(place, lane, span) if release in {None, held.release_id}]
     if not found:
@@ -95,7 +95,7 @@ def awaited_review(place: Workplace, span: date, lane: str = LIVE, release: str 
         raise UsageError(f"span {span} of lane {lane}: {got}; wanted one that is held for a review. Waiting: {waiting}.")
     held = next((o for o in found if _waits(place, o)), found[-1])
     if held.verdict and answered(place, held) is None:
-        moves.check_latest(place.store, lane, held.until)
+        ruling.check_open(place, held)
     return held
 
 

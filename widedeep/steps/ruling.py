@@ -10,9 +10,10 @@ import textwrap
 from collections.abc import Callable, Iterable
 
 from widedeep.artifacts import Outcome, Proposal, Release, Reply, Ruling, Verdict
-from widedeep.errors import StaleError, WithheldError
-from widedeep.publishing import lanes, layout, moves
+from widedeep.errors import StaleError, SupersededError, WithheldError
+from widedeep.publishing import layout, moves
 from widedeep.publishing.moves import Because
+from widedeep.publishing.pointer import champion
 from widedeep.publishing.store import ObjectStore
 from widedeep.steps.verdict_told import verdict_told
 from widedeep.steps.workplace import Workplace, stored, wanted
@@ -23,9 +24,24 @@ COLUMNS = 100  # Airflow's page shows 105 of a fenced line on a screen of 1,500 
 
 
 def is_open(place: Workplace, held: Outcome) -> bool:
-    """Whether the candidate can still be promoted: its span is the lane's latest, and prune has not taken it."""
-    published = place.store.get(layout.manifest(str(held.release_id)))
-    return published is not None and lanes.superseded_by(place.store, held.lane, held.until) is None
+    """Whether the candidate can still be promoted: nothing has superseded it, and prune has not taken it."""
+    try:
+        check_open(place, held)
+    except SupersededError:
+        return False
+    return place.store.get(layout.manifest(str(held.release_id))) is not None
+
+
+def check_open(place: Workplace, held: Outcome) -> None:
+    """Raise SupersededError if a later span of the lane has settled, or another champion leads than it was compared with."""
+    moves.check_latest(place.store, held.lane, held.until)
+    verdict, pointer = _judged(place, held)[0], champion(place.store, held.lane)
+    leader = pointer.release_id if pointer else None
+    if leader not in {verdict.champion, verdict.candidate}:
+        raise SupersededError(
+            f"span {held.span} of lane {held.lane}: {verdict.candidate} was compared with {verdict.champion or 'nobody'}, and "
+            f"{leader or 'nobody'} leads since. It stays stored, unpromoted; what it alone has learnt is pending."
+        )
 
 
 def ruled(place: Workplace, held: Outcome) -> Ruling | None:

@@ -18,6 +18,7 @@ class LaneKeys:
     promotions: dict[date, list[str]] = field(default_factory=lambda: defaultdict(list))
     additions: list[str] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
+    proposals: list[str] = field(default_factory=list)
     moves: list[str] = field(default_factory=list)
 
 
@@ -41,6 +42,8 @@ def _sort_in(lane: LaneKeys, name: str, key: str) -> None:
             lane.additions.append(key)
         elif key.startswith(layout.held_rows(name)):
             lane.held.append(key)
+        elif key.startswith(layout.proposals(name)):
+            lane.proposals.append(key)
         elif layout.part(key, 2) == "moves":
             lane.moves.append(key)
     except ValueError:  # somebody's own file

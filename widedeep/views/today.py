@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from functools import partial
 
-from widedeep.artifacts import LIVE, ChampionPointer, Manifest, Outcome, Result
+from widedeep.artifacts import LIVE, ChampionPointer, Manifest, Outcome, Proposal, Result, Verdict
 from widedeep.publishing import layout
 from widedeep.publishing.formats import read_manifest
 from widedeep.views.chain import Judged, View, fitting, judged
@@ -97,7 +97,7 @@ def today(shelf: Shelf) -> Today:
         pending=_told(o for o in waiting if o.result in LEARNABLE and (o.result != "held" or o.release_id)),
         quarantined=_told(o for o in waiting if o.result == "quarantined"),
         no_data=_told(o for o in waiting if o.result == "no data"),
-        open=_told(_open(shelf, waiting, head)),
+        open=_told(_open(shelf, [*waiting, *_proposed(shelf, live)], head, standing)),
         lanes=tuple(_other(shelf, lane, keys, standing) for lane, keys in lanes.items() if lane != LIVE),
         problems=tuple(problems),
     )
@@ -124,15 +124,27 @@ def _told(outcomes: Iterable[Outcome]) -> tuple[Waiting, ...]:
     return tuple(map(_waiting, outcomes))
 
 
-def _open(shelf: Shelf, waiting: Iterable[Outcome], head: date | None) -> Iterable[Outcome]:
-    """Held by the gate: until a later span has settled. Held for its data: until somebody has answered."""
+def _proposed(shelf: Shelf, lane: LaneKeys) -> list[Proposal]:
+    """Twins of champions from which the lane may go on."""
+    found = [shelf.value(key, Proposal.from_bytes) for key in lane.proposals]
+    return [proposal for proposal in found if isinstance(proposal, Proposal)]
+
+
+def _open(shelf: Shelf, waiting: Iterable[Outcome], head: date | None, pointer: ChampionPointer | None) -> Iterable[Outcome]:
+    """Held by the gate: until a later span has settled, or another champion leads. Held for its data: until it is answered."""
+    leader = pointer.release_id if pointer else None
     for outcome in waiting:
         if outcome.result != "held":
             continue
         answers = shelf.keys(f"decisions/{outcome.span}/")
-        by_gate = outcome.verdict is not None
-        answered = any(("/verdict-" in key) == by_gate for key in answers)
-        if not answered and (outcome.span == head or not by_gate):
+        if outcome.verdict is None:
+            if all("/verdict-" in key for key in answers):
+                yield outcome
+            continue
+        verdict = shelf.value(outcome.verdict, Verdict.from_bytes) if outcome.until == head else None
+        if not isinstance(verdict, Verdict) or verdict.champion != leader:
+            continue
+        if layout.ruling(outcome.span, verdict.content_digest()) not in answers:
             yield outcome
 
 
