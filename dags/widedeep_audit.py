@@ -13,6 +13,7 @@ the newest held-out rows that neither has learnt, and keeps the difference in lo
 | the debt is not shown to be above the limit | success | skipped | skipped | success |
 | it is, and the twin waits for a person | success | success | success | success |
 | it is, and the gate rejects the twin, or the contract asks nobody | success | success | skipped | success |
+| it is, and another champion leads by now | success | skipped | skipped | success |
 | no champion yet, or no rows to learn or to score | skipped | skipped | skipped | success |
 
 Above the contract's limit (`audit.limit`) `propose` tells the targets of alerts. Nothing changes until a person accepts: then the

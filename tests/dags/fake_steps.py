@@ -18,7 +18,7 @@ from widedeep.artifacts import (
     Unaudited,
     Waiting,
 )
-from widedeep.errors import IntegrityError, OrderError, StoreUnavailableError, UsageError
+from widedeep.errors import IntegrityError, OrderError, StaleError, StoreUnavailableError, UsageError
 
 SCRIPT = {
     date(2026, 1, 1): "promote",
@@ -192,6 +192,8 @@ def propose(place, found, on_step):
     on_step("gate")
     now = {"settled_at": datetime(2026, 1, 16, tzinfo=UTC), "settled_by": "airflow:x"}
     said = {"lane": "live", "span": found.span, "release_id": found.twin, **now}
+    if place.story == "overtaken":
+        raise StaleError("lane live: got another champion, wanted the one that was audited. Nothing was proposed.")
     if place.story == "twin-rejected":
         return Outcome(result="rejected", reasons=("it is no better",), **said)
     verdict = f"evidence/{found.twin}/verdict-0.json"

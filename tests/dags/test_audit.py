@@ -14,6 +14,7 @@ STORIES = {
     "the debt is not shown to be above the limit": "no-debt",
     "it is, and the twin waits for a person": "debt",
     "it is, and the gate rejects the twin, or the contract asks nobody": "twin-rejected",
+    "it is, and another champion leads by now": "overtaken",
     "no champion yet, or no rows to learn or to score": "nothing-to-audit",
 }
 TWIN = "r-2222222222222222"
@@ -54,10 +55,11 @@ def test_the_question_about_the_twin_is_started_and_names_it(told: Told) -> None
 
 
 def test_a_debt_above_the_limit_rings_with_what_became_of_the_twin_and_another_does_not(told: Told) -> None:
-    held, rejected = told[1]
+    held, rejected, overtaken = told[1]
     title = "widedeep: champion r-1111111111111111 owes too much to a twin from scratch"
-    assert [text.partition("\n")[0] for text in (held, rejected)] == [title, title]
+    assert [text.partition("\n")[0] for text in told[1]] == [title] * 3
     assert "shown to be above the limit of 0.01" in held
     assert f"/widedeep/evidence/{TWIN}/report-0.html" in held
     assert f"by `widedeep review --span 2026-01-09 --release {TWIN}`, whether the chain goes on from the twin" in held
     assert "\n- it is no better\n" in rejected
+    assert "another champion leads by now" in overtaken

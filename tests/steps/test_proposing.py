@@ -151,6 +151,23 @@ def test_a_day_that_was_trained_from_the_champion_is_not_promoted_over_its_twin_
     assert run_span(place, proposed.day(6)).candidate.parent == proposed.audit.twin
 
 
+def test_once_another_champion_leads_nobody_is_asked_about_the_twin_any_more(proposed):
+    roll_back(proposed.place, plan_rollback(proposed.place, LIVE), "clicks fell")
+    leader = champion(proposed.place.store, LIVE).release_id
+    assert leader != proposed.elder
+    assert open_reviews(proposed.place) == ()
+    said = f"{proposed.audit.twin} was compared with {proposed.elder}, and {leader} leads since"
+    with pytest.raises(SupersededError, match=said):
+        say(proposed, "accept", proposed.audit.twin)
+    assert champion(proposed.place.store, LIVE).release_id == leader
+
+
+def test_a_twin_that_a_person_has_rejected_is_not_proposed_again_for_the_same_head(proposed):
+    answer = say(proposed, "reject")
+    again = propose(proposed.place, proposed.audit)
+    assert (again.result, again.reasons) == ("rejected", (answer.told(),))
+
+
 def test_a_rejected_twin_stays_stored_and_the_chain_goes_on_as_it_is(proposed):
     say(proposed, "reject")
     assert open_reviews(proposed.place) == ()
