@@ -82,7 +82,8 @@ bench-dry-run: $(READY) ## Rehearse 28 poisoned candidates and 200 good ones, an
 bench-backfill: $(READY) $(SAMPLE) ## Backfill all 23 days of the sample, with workers that import once and with plain ones (half an hour)
 	$(BIN)/python -m benchmarks.backfill
 
-soak: $(READY) $(SAMPLE) ## Kill runs and the store 200 times at random moments; 24 generated backfills and five of ten days on a real scheduler (two hours)
+soak: $(READY) $(SAMPLE) ## The tests that take minutes; kill runs and the store 200 times at random moments; 24 generated backfills and five of ten days on a real scheduler (two hours)
+	$(BIN)/pytest tests --ignore=tests/live -m soak
 	$(BIN)/python -m benchmarks.crash
 	$(BIN)/python -m benchmarks.walks
 	$(BIN)/python -m benchmarks.walks.ten_days

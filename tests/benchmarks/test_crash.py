@@ -1,4 +1,4 @@
-"""A short, seeded part of `make soak`: real runs, and the real store under one of them, killed at random moments."""
+"""A short, seeded walk: real runs, and the real store under one of them, killed at random moments."""
 
 import pytest
 
@@ -7,6 +7,7 @@ from benchmarks.crash import walk
 SEED = 276  # mostly the run, the store under the second run, and the third run are killed, each amid writes
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_a_day_that_is_killed_again_and_again_ends_as_if_nobody_had_disturbed_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):

@@ -34,20 +34,20 @@ def done(environment, *arguments) -> str:
 
 
 def test_simulated_spans_are_delivered_and_go_through_the_chain(environment, tmp_path):
-    simulate = ("simulate", "--days", "5", "--rows-per-day", "12000", "--out", str(tmp_path / "store"), "--deliver")
-    faults = ("--fault", "broken-column:4:device")
+    simulate = ("simulate", "--days", "4", "--rows-per-day", "6000", "--out", str(tmp_path / "store"), "--deliver")
+    faults = ("--fault", "broken-column:3:device")
     shown = done(environment, *simulate, *faults)
     assert "Bayes AUC" in shown
-    assert "2026-01-05" in shown
+    assert "2026-01-04" in shown
     assert done(environment, *simulate, *faults) == shown, "a second delivery of the same bytes is none"
-    done(environment, "bootstrap", "--from", "2026-01-01", "--to", "2026-01-03")
+    done(environment, "bootstrap", "--from", "2026-01-01", "--to", "2026-01-02")
+    done(environment, "run", "--span", "2026-01-03")
     done(environment, "run", "--span", "2026-01-04")
-    done(environment, "run", "--span", "2026-01-05")
     outcomes = {o["span"]: o for o in json.loads(done(environment, "spans", "--json"))}
-    assert outcomes["2026-01-04"]["result"] in {"promoted", "held", "rejected"}
-    assert outcomes["2026-01-04"]["snapshot"]["rows"] == 12_000
-    assert outcomes["2026-01-05"]["result"] == "quarantined"
-    assert "device" in " ".join(outcomes["2026-01-05"]["reasons"])
+    assert outcomes["2026-01-03"]["result"] in {"promoted", "held", "rejected"}
+    assert outcomes["2026-01-03"]["snapshot"]["rows"] == 6_000
+    assert outcomes["2026-01-04"]["result"] == "quarantined"
+    assert "device" in " ".join(outcomes["2026-01-04"]["reasons"])
 
 
 def test_json_holds_what_the_table_shows(environment, tmp_path):
