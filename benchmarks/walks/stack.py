@@ -63,7 +63,9 @@ def running(folder: Path, port: int, daily_spans: int, runs_at_once: int | None 
 
 
 class PatientApi(AirflowApi):
-    """Asks again where nobody answers: servers are killed here, and two cores are busy."""
+    """Waits longer, and asks again where nobody answers: servers are killed here, and two cores are busy."""
+
+    within_s = 60
 
     def call(self, method: str, path: str, body: object = None) -> tuple[int | None, Any]:
         for _ in range(30):

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from widedeep.errors import StackError
-from widedeep.local.health import call
+from widedeep.local.health import ANSWER_S, call
 from widedeep.local.stack import Stack
 
 BOOTSTRAP = "widedeep_bootstrap"
@@ -23,6 +23,8 @@ NOT_FOUND = 404
 class AirflowApi:
     """Airflow's REST API as the admin user."""
 
+    within_s = ANSWER_S
+
     def __init__(self, stack: Stack) -> None:
         self._url = stack.url
         status, answer = call("POST", f"{stack.url}/auth/token", {"username": "admin", "password": stack.admin_password})
@@ -31,7 +33,7 @@ class AirflowApi:
         self._headers = {"Authorization": f"Bearer {answer['access_token']}"}
 
     def call(self, method: str, path: str, body: object = None) -> tuple[int | None, Any]:
-        return call(method, f"{self._url}/api/v2/{path}", body, self._headers)
+        return call(method, f"{self._url}/api/v2/{path}", body, self._headers, self.within_s)
 
     def get(self, path: str) -> Any:
         return self._checked("GET", path)
@@ -56,6 +58,8 @@ class AirflowApi:
 
     def _checked(self, method: str, path: str, body: object = None, *accepted: int) -> Any:
         status, answer = self.call(method, path, body)
+        if status is None:
+            raise StackError(f"Airflow gives no answer to {method} {path} within {self.within_s:g} s. Its log is api-server.log.")
         if status not in {200, 201, *accepted}:
             raise StackError(f"Airflow refuses {method} {path}: HTTP {status}, {answer}. Its log is api-server.log.")
         return answer

@@ -47,13 +47,15 @@ def airflow_health(stack: Stack) -> Mapping[str, str | None]:
     }
 
 
-def call(method: str, url: str, body: object = None, headers: Mapping[str, str] | None = None) -> tuple[int | None, Any]:
+def call(
+    method: str, url: str, body: object = None, headers: Mapping[str, str] | None = None, within_s: float = ANSWER_S
+) -> tuple[int | None, Any]:
     """One HTTP exchange: (status, parsed JSON or None). An error status is an answer; no answer is (None, None)."""
     data = None if body is None else json.dumps(body).encode()
     own = {} if body is None else {"Content-Type": "application/json"}
     request = urllib.request.Request(url, data, {**own, **(headers or {})}, method=method)  # noqa: S310 (our own http addresses)
     try:
-        with _opener.open(request, timeout=ANSWER_S) as answer:
+        with _opener.open(request, timeout=within_s) as answer:
             return answer.status, _parsed(answer.read())
     except urllib.error.HTTPError as error:
         with error:
