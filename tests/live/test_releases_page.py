@@ -173,10 +173,19 @@ def test_a_rejected_release_tells_the_reason(walk: Walk, page: Page) -> None:
     decision = page.get_by_role("region", name="Decision")
     expect(decision).to_contain_text("reject")
     expect(decision.get_by_role("listitem").first).to_contain_text("AUC")
+    expect(decision).to_contain_text("intervals over users")
     expect(page.get_by_text("not published", exact=True).first).to_be_visible()
     page.get_by_text("Show it here").click()
     expect(page.frame_locator("iframe").get_by_role("heading").first).to_be_visible()
     shot(page, "release")
+
+
+def test_what_somebody_changed_in_the_contract_is_told_between_two_releases(walk: Walk, page: Page) -> None:
+    outcome = walk.outcome(day(walk, REJECTED))
+    assert outcome is not None
+    shown(walk, page, f"release/{outcome.release_id}/vs/{leader(walk).release_id}")
+    expect(page.get_by_role("row", name="gate.auc_at_least")).to_contain_text("0.99")
+    shot(page, "difference")
 
 
 def test_nobody_gets_in_without_a_session_and_a_viewer_starts_nothing(walk: Walk, viewer: Page) -> None:
