@@ -36,11 +36,11 @@ def check_open(place: Workplace, held: Outcome) -> None:
     """Raise SupersededError if a later span of the lane has settled, or another champion leads than it was compared with."""
     moves.check_latest(place.store, held.lane, held.until)
     verdict, pointer = _judged(place, held)[0], champion(place.store, held.lane)
-    leader = pointer.release_id if pointer else None
-    if leader not in {verdict.champion, verdict.candidate}:
+    # A lane of its own that has promoted nothing yet goes on from live's.
+    if pointer and pointer.release_id not in {verdict.champion, verdict.candidate}:
         raise SupersededError(
             f"span {held.span} of lane {held.lane}: {verdict.candidate} was compared with {verdict.champion or 'nobody'}, and "
-            f"{leader or 'nobody'} leads since. It stays stored, unpromoted; what it alone has learnt is pending."
+            f"{pointer.release_id} leads since. It stays stored, unpromoted; what it alone has learnt is pending."
         )
 
 
