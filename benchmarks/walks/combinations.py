@@ -85,11 +85,13 @@ def walked(walk: Walk, combination: Combination, learnt: dict[str, bytes], done:
         restore(store, learnt if combination.target == "live" else done)
         before = store.get(layout.champion(LIVE))
     if combination.new:
+        walk.pause(True)  # else the scheduler makes runs of these days before the backfill does
         forget(walk, days)
     with ExitStack() as mended:
         if broken:
             mended.enter_context(walk.damaged(evidence(done, wanted, broken, combination.step)))
         asked = walk.backfill(days[0], days[-1], max_active_runs=combination.at_once, reprocess_behavior="completed")
+        walk.pause(False)
         time.sleep(combination.after_s)
         happen(walk, combination, days)
         runs = walk.quiet(*days)

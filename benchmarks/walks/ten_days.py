@@ -46,9 +46,11 @@ class Past:
         """The days once more, from before the first, as runs that were never there before."""
         with self.walk.store() as store:
             restore(store, self.learnt)
+        self.walk.pause(True)  # else the scheduler makes runs of these days before the backfill does
         forget(self.walk, self.days)
         began = time.monotonic()
         self.walk.backfill(self.days[0], self.days[-1], max_active_runs=at_once)
+        self.walk.pause(False)
         meanwhile()
         clears = self.mended()
         assert self.walk.chain() == self.chain, self.walk.told()
