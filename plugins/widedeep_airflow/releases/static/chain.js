@@ -240,15 +240,17 @@ class View {
   }
 }
 
-/** An interval may be so wide that nothing else could be read: it is drawn as far as three times the reach of the estimates. */
+/** One interval may be so wide that nothing else could be read: the middle one of them is drawn whole, and wider ones as far. */
 function clipped(value, shown, panel) {
-  if (!panel.range || panel.range.of !== shown) {
-    const own = shown.flatMap((p) => (panel.lines ?? []).map((of) => of(p))).filter((v) => v !== null && v !== undefined);
-    const low = Math.min(...own), high = Math.max(...own), reach = high - low || Math.abs(high) * 0.1 || 1;
-    panel.range = { of: shown, low: low - reach, high: high + reach };
+  if (panel.range?.of !== shown) {
+    const known = (readers) => shown.flatMap((p) => (readers ?? []).map((of) => of(p))).filter((v) => v !== null && v !== undefined);
+    const own = known(panel.lines), reaches = known(panel.reach);
+    panel.range = { of: shown, low: Math.min(...own, middle(reaches.map(([low]) => low))), high: Math.max(...own, middle(reaches.map(([, high]) => high))) };
   }
   return Math.min(Math.max(value, panel.range.low), panel.range.high);
 }
+
+const middle = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 
 function lines(panel, shown, x, y) {
   const few = shown.length <= MOST_MARKS / 4;
