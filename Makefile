@@ -13,6 +13,18 @@ ONLY ?=
 # Processes of `make test`. Empty: one a core.
 JOBS ?=
 
+# What `make image` builds with: docker or podman, its base, torch's index (empty: what pip uses) and the images' names.
+ENGINE ?= $(notdir $(firstword $(shell command -v podman docker)))
+BUILD ?= $(ENGINE) build
+BASE ?= docker.io/library/python:3.11-slim-bookworm
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+AIRFLOW_IMAGE ?= widedeep-airflow:$(VERSION)
+SERVING_IMAGE ?= widedeep-serving:$(VERSION)
+# Not empty: `make compose-test` builds and takes docker/standins/ for PostgreSQL, Redis and SeaweedFS.
+STANDINS ?=
+STANDIN = localhost/widedeep-standin
+STANDIN_IMAGES = POSTGRES_IMAGE=$(STANDIN)-postgres REDIS_IMAGE=$(STANDIN)-redis SEAWEEDFS_IMAGE=$(STANDIN)-seaweedfs
+
 BIN := .venv/bin
 READY := .venv/.complete
 SAMPLE := .local/sample/.complete
@@ -20,10 +32,17 @@ SAMPLE := .local/sample/.complete
 INTO := --python $(BIN)/python
 UV := $(BIN)/uv pip
 UV_VERSION := 0.13.9
+LOCKED = $(UV) compile --generate-hashes --python-version 3.11 --no-emit-index-url -q --custom-compile-command "make lock"
 TORCH_VERSION := 2.13.0
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+# podman writes down health checks in Docker's format only.
+IMAGE = $(BUILD) $(if $(findstring podman,$(ENGINE)),--format docker) --file docker/Dockerfile --build-arg BASE=$(BASE) \
+	--build-arg TORCH_VERSION=$(TORCH_VERSION) --build-arg TORCH_INDEX=$(TORCH_INDEX) \
+	--label org.opencontainers.image.version=$(VERSION) \
+	--label org.opencontainers.image.revision=$$(git rev-parse HEAD 2>/dev/null || echo unknown)
 say = @printf '\033[1m%s\033[0m\n'
 
-.PHONY: help setup local-airflow stop status logs shell demo test test-live check format bench bench-validation bench-gate bench-serving bench-dry-run bench-backfill soak screenshots schema lock clean distclean
+.PHONY: help setup local-airflow stop status logs shell demo test test-live compose-test check format bench bench-validation bench-gate bench-serving bench-dry-run bench-backfill soak screenshots image standins schema lock clean distclean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
@@ -53,6 +72,10 @@ test: $(READY) $(SAMPLE) ## Run the tests (real object store and database, no ne
 
 test-live: $(READY) $(SAMPLE) ## Start the whole stack on free ports, let it run three spans, approve a held one in Chromium, stop it
 	$(BIN)/pytest tests/live
+
+compose-test: $(READY) $(SAMPLE) image ## Walk through the containers: faults, backup, wipe, restore (STANDINS=1: without a registry)
+	$(if $(STANDINS),@$(MAKE) standins)
+	AIRFLOW_IMAGE=$(AIRFLOW_IMAGE) SERVING_IMAGE=$(SERVING_IMAGE) $(if $(STANDINS),$(STANDIN_IMAGES)) PYTHONPATH=. $(BIN)/python docker/walk.py
 
 check: $(READY) ## Format, lint, types, layers: what to run before a commit
 	$(BIN)/ruff format --check .
@@ -91,12 +114,23 @@ soak: $(READY) $(SAMPLE) ## The tests that take minutes; kill runs and the store
 screenshots: | $(READY) ## Take the README's pictures from the running stack (needs Chromium)
 	@$(BIN)/python docs/screenshots.py
 
+image: ## Build the images for docker/compose.yaml and docker/kubernetes/ (another base or torch: BASE=, TORCH_INDEX=)
+	@[ -n "$(ENGINE)" ] || { echo "neither podman nor docker is on the PATH; one of them builds images" >&2; exit 1; }
+	$(IMAGE) --target airflow --tag $(AIRFLOW_IMAGE) .
+	$(IMAGE) --target serving --tag $(SERVING_IMAGE) .
+
+standins: ## Build images that stand in for PostgreSQL's, Redis's and SeaweedFS's where no registry can be reached
+	@for part in postgres redis seaweedfs; do \
+		$(BUILD) --build-arg BASE=$(BASE) --tag $(STANDIN)-$$part docker/standins/$$part || exit 1; done
+
 schema: $(READY) ## Write the contract's JSON Schema anew, for editors
 	$(BIN)/widedeep schema > dags/contracts/contract.schema.json
 
-lock: $(READY) ## Resolve the dependencies anew, into requirements.lock
-	$(UV) compile pyproject.toml --extra local --extra dev --extra torch-base --override requirements.override.txt \
-		--generate-hashes --python-version 3.11 --no-emit-index-url -o requirements.lock -q --custom-compile-command "make lock"
+lock: $(READY) ## Resolve the dependencies anew, into requirements.lock and, with its versions, those of the images
+	$(LOCKED) pyproject.toml --extra local --extra dev --extra torch-base --override requirements.override.txt -o requirements.lock
+	$(LOCKED) pyproject.toml --extra server --extra torch-base --override requirements.override.txt \
+		--constraint requirements.lock -o docker/airflow.lock
+	$(LOCKED) docker/serving.in --constraint requirements.lock -o docker/serving.lock
 
 clean: ## Stop the stack and delete its data, and all caches
 	@if [ -x $(BIN)/widedeep ]; then $(BIN)/widedeep local down --remove; fi
