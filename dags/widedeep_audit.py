@@ -28,6 +28,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, chain
 from widedeep_airflow.audit import AskAboutTwinOperator, AuditOperator, ProposeOperator
 from widedeep_airflow.notifying import AlertNotifier
+from widedeep_airflow.placing import TRAINING
 from widedeep_airflow.spans import frozen_start
 
 _, start = frozen_start(os.environ)
@@ -45,7 +46,7 @@ with DAG(
     tags=["widedeep"],
 ) as dag:
     chain(
-        AuditOperator(task_id="audit", execution_timeout=timedelta(hours=12)),
+        AuditOperator(task_id="audit", execution_timeout=timedelta(hours=12), **TRAINING),
         ProposeOperator(task_id="propose", execution_timeout=timedelta(hours=1)),
         AskAboutTwinOperator(task_id="ask", execution_timeout=timedelta(minutes=5)),
     )

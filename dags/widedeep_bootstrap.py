@@ -18,6 +18,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, Param
 from widedeep_airflow.chores import BootstrapOperator
 from widedeep_airflow.notifying import AlertNotifier
+from widedeep_airflow.placing import TRAINING
 from widedeep_airflow.spans import frozen_start
 
 settings, start = frozen_start(os.environ)
@@ -44,4 +45,5 @@ with DAG(
         retry_delay=timedelta(seconds=30),
         retry_exponential_backoff=2,
         execution_timeout=timedelta(hours=12),
+        **TRAINING,
     )

@@ -24,6 +24,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param
 from widedeep_airflow.notifying import AlertNotifier
+from widedeep_airflow.placing import TRAINING
 from widedeep_airflow.replay import ReplayOperator
 from widedeep_airflow.spans import frozen_start
 
@@ -61,4 +62,5 @@ with DAG(
         retry_delay=timedelta(seconds=30),
         retry_exponential_backoff=2,
         execution_timeout=timedelta(days=2),  # a year of days, five minutes each, takes 30 hours; a retry goes on where it was
+        **TRAINING,
     )

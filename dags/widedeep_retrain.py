@@ -44,6 +44,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, AsyncCallback, CronDataIntervalTimetable, DeadlineAlert, DeadlineReference, Param, chain
 from widedeep_airflow.notifying import AlertNotifier
 from widedeep_airflow.operators import IngestOperator, SettleOperator, StepOperator
+from widedeep_airflow.placing import TRAINING
 from widedeep_airflow.review import StartReviewOperator
 from widedeep_airflow.spans import frozen_start
 from widedeep_airflow.turns import WaitTurnOperator
@@ -98,7 +99,7 @@ with DAG(
     ingest = IngestOperator(task_id="ingest")
     validate = StepOperator(step="validate")
     wait_turn = WaitTurnOperator(task_id="wait_turn")
-    train = StepOperator(step="train", execution_timeout=timedelta(hours=4))
+    train = StepOperator(step="train", execution_timeout=timedelta(hours=4), **TRAINING)
     dry_run = StepOperator(step="dry_run")
     gate = StepOperator(step="gate")
     publish = StepOperator(step="publish")
