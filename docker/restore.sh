@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Start the chain from a backup, on a server that has no data of it yet.
+#
+#   docker/restore.sh FOLDER
+set -euo pipefail
+[[ $# == 1 && -e $1/airflow.dump && -e $1/bucket.tar ]] || { sed -n '2,4p' "$0" >&2; exit 2; }
+folder=$(cd "$1" && pwd)
+cd "$(dirname "$0")"
+# shellcheck source-path=SCRIPTDIR
+. ./compose.sh
+umask 077
+for file in .env widedeep.env; do
+  [[ ! -e $file ]] || cmp -s "$file" "$folder/$file" || { echo "error: docker/$file is another one than the backup's; move it away" >&2; exit 1; }
+  cp "$folder/$file" "$file"
+done
+compose up --detach postgres store
+until compose exec -T postgres pg_isready --quiet --username=airflow --dbname=airflow; do sleep 1; done
+tables=$(compose exec -T postgres psql --username=airflow --tuples-only --no-align --command "select count(*) from pg_tables where schemaname = 'public'" airflow)
+[[ $tables -eq 0 ]] || { echo "error: the database has $tables tables; a backup is restored into empty volumes only ('down --volumes' empties them)" >&2; exit 1; }
+compose exec -T postgres pg_restore --username=airflow --dbname=airflow --exit-on-error --no-owner < "$folder/airflow.dump"
+compose run --rm -T --no-deps prepare python3 scripts/mirror.py load < "$folder/bucket.tar"
+compose up --detach
+echo "restored from $folder; 'widedeep verify --all' reads every release again (docker/README.md)"
