@@ -77,11 +77,15 @@ compose-test: $(READY) $(SAMPLE) image ## Walk through the containers: faults, b
 	$(if $(STANDINS),@$(MAKE) standins)
 	AIRFLOW_IMAGE=$(AIRFLOW_IMAGE) SERVING_IMAGE=$(SERVING_IMAGE) $(if $(STANDINS),$(STANDIN_IMAGES)) PYTHONPATH=. $(BIN)/python docker/walk.py
 
-check: $(READY) ## Format, lint, types, layers: what to run before a commit
+check: $(READY) ## Format, lint, types, layers, images and manifests: what to run before a commit
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict widedeep
 	$(BIN)/lint-imports
+	$(BIN)/hadolint --failure-threshold warning docker/Dockerfile docker/standins/*/Dockerfile
+	$(BIN)/shellcheck docker/*.sh docker/standins/*/*.sh .ci/run
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker/compose.yaml docker/compose.gpu.yaml
+	$(BIN)/kubernetes-validate --strict --quiet docker/kubernetes/{serving,settings,training-pod}.yaml
 
 format: $(READY) ## Format, and repair what the linter can
 	$(BIN)/ruff format .
