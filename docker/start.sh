@@ -63,6 +63,7 @@ while [[ $# -gt 0 && $1 != -- ]]; do
     --serve) profiles+=(serve) ;;
     --sample) profiles+=(sample) sample=yes ;;
     --no-up) up='' ;;
+    --help) sed -n '2,12p' "$0"; exit ;;
     *) sed -n '2,12p' "$0" >&2; exit 2 ;;
   esac
   shift
