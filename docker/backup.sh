@@ -13,7 +13,7 @@ cd "$(dirname "$0")"
 # shellcheck source-path=SCRIPTDIR
 . ./compose.sh
 # The database first: steps that it does not know of find what they did in the bucket.
-compose exec -T postgres pg_dump --username=airflow --format=custom airflow > "$folder/airflow.dump"
+in_postgres pg_dump --username=airflow --format=custom airflow > "$folder/airflow.dump"
 compose exec -T api-server python3 scripts/mirror.py save > "$folder/bucket.tar"
 cp .env widedeep.env "$folder"
 mv "$folder" "${folder%.part}"

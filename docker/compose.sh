@@ -10,3 +10,9 @@ compose() {
     return 1
   fi
 }
+
+# A client of PostgreSQL in its container, with the password that is there.
+in_postgres() {
+  # shellcheck disable=SC2016  # its shell expands it, not ours
+  compose exec -T postgres sh -c 'PGPASSWORD=$POSTGRES_PASSWORD exec "$@"' sh "$@"
+}

@@ -14,10 +14,10 @@ for file in .env widedeep.env; do
   cp "$folder/$file" "$file"
 done
 compose up --detach postgres store
-until compose exec -T postgres pg_isready --quiet --username=airflow --dbname=airflow; do sleep 1; done
-tables=$(compose exec -T postgres psql --username=airflow --tuples-only --no-align --command "select count(*) from pg_tables where schemaname = 'public'" airflow)
+until in_postgres pg_isready --quiet --host=127.0.0.1 --username=airflow --dbname=airflow < /dev/null; do sleep 1; done
+tables=$(in_postgres psql --username=airflow --tuples-only --no-align --command "select count(*) from pg_tables where schemaname = 'public'" airflow < /dev/null)
 [[ $tables -eq 0 ]] || { echo "error: the database has $tables tables; a backup is restored into empty volumes only ('down --volumes' empties them)" >&2; exit 1; }
-compose exec -T postgres pg_restore --username=airflow --dbname=airflow --exit-on-error --no-owner < "$folder/airflow.dump"
+in_postgres pg_restore --username=airflow --dbname=airflow --exit-on-error --no-owner < "$folder/airflow.dump"
 compose run --rm -T --no-deps prepare python3 scripts/mirror.py load < "$folder/bucket.tar"
 compose up --detach
 echo "restored from $folder; 'widedeep verify --all' reads every release again (docker/README.md)"

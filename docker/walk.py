@@ -100,6 +100,12 @@ class Stack:
         self.history = today - timedelta(days=8), today - timedelta(days=1)
         self.days = [today + timedelta(days=index) for index in range(3)]
         self._settle()
+        self._files = {name: (folder / name).read_text() for name in (".env", "widedeep.env")}
+
+    def write_files(self) -> None:
+        """Again, if the walk ended while they were away: without them nothing can be stopped."""
+        for name, content in self._files.items():
+            (self.folder / name).write_text(content)
 
     def _settle(self) -> None:
         """Three days to come, so that nothing but the walk starts their runs."""
@@ -223,6 +229,7 @@ def main() -> None:
             raise
         finally:
             with walk.step("down, with its volumes") as found:
+                stack.write_files()
                 stack.compose("down", "--volumes")
                 found["left"] = engine.left()
     if engine.left():
@@ -281,7 +288,7 @@ def walk_through(walk: Walk, stack: Stack, backup: Path) -> None:
 
 
 def kill_in_training(stack: Stack, day: Day) -> dict[str, Any]:
-    """The other worker takes the task over; the killed one is started again."""
+    """The other worker takes the task over, or the killed one, which podman starts again by itself and docker does not."""
     training = stack.engine.containers("worker-training")
     host = day.await_task("train", "running")["hostname"]
     (victim,) = [container for container in training if container.startswith(host)]
@@ -294,9 +301,8 @@ def kill_in_training(stack: Stack, day: Day) -> dict[str, Any]:
     noticed_s = time.monotonic() - killed_at
     again = day.await_task("train", "success")
     stack.engine("start", victim)
-    if victim.startswith(again["hostname"]):
-        raise WalkError("the killed worker trained")
-    return {"noticed_s": round(noticed_s, 1), **day.await_end()}
+    by = "the same container, started again" if victim.startswith(again["hostname"]) else "the other"
+    return {"tried_again_after_s": round(noticed_s, 1), "by": by, **day.await_end()}
 
 
 def cut_off_in_publishing(stack: Stack, day: Day) -> dict[str, Any]:

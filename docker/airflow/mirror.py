@@ -15,6 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
+from prepare import await_, bucket_is_there
+
 from widedeep.config import load_settings
 from widedeep.publishing.s3 import open_store
 from widedeep.publishing.store import ObjectStore
@@ -69,6 +71,7 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["save"]:
         print(save(with_store, sys.stdout.buffer), "objects saved", file=sys.stderr)
     elif sys.argv[1:] == ["load"]:
+        await_(bucket_is_there, "the object store")
         print(load(with_store, sys.stdin.buffer), "objects loaded", file=sys.stderr)
     else:
         sys.exit(__doc__)
