@@ -390,6 +390,8 @@ def image_checks(engine: Engine) -> dict[str, Any]:
         ).split()
         if tools[0] == "0" or tools[1:]:
             raise WalkError(f"{image}: user {tools[0]}, and of a build's tools it has {tools[1:]}")
+    template = f"{ROOT}/docker/kubernetes/training-pod.yaml:/template.yaml:ro"
+    engine("run", "--rm", "--volume", template, airflow, "python3", "-c", READ_TEMPLATE)
     if _runs(engine.name, "run", "--rm", serving, "python3", "-c", "import airflow"):
         raise WalkError(f"{serving} has Airflow")
     return {"airflow": told.split()[-1], "uid": uid}
@@ -401,6 +403,11 @@ def image_facts(engine: Engine) -> dict[str, str]:
 
     return {name: size(name) for name in IMAGES.values() if name}
 
+
+READ_TEMPLATE = """
+from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
+assert PodGenerator.deserialize_model_file("/template.yaml").spec.containers[0].name == "base"
+"""
 
 UNKNOWN_OPTIONS = """
 import os
