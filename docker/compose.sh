@@ -1,13 +1,28 @@
 # shellcheck shell=bash
-# Sourced by the other scripts: `compose` is whichever of both this server has.
+# Sourced by the other scripts: compose by whichever this server has.
+
+if docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1; then
+  engine=docker
+elif command -v podman-compose >/dev/null; then
+  engine=podman
+else
+  echo "error: neither 'docker compose' with a running engine nor podman-compose is here; install one of them" >&2
+  exit 1
+fi
+
 compose() {
-  if docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1; then
-    docker compose "$@"
-  elif command -v podman-compose >/dev/null; then
-    podman-compose "$@"
+  if [[ $engine == docker ]]; then docker compose "$@"; else podman-compose "$@"; fi
+}
+
+# Start all of it, with these arguments of `compose up`. podman can't start what depends on `prepare` once that has ended, and podman 4
+# doesn't wait for health: there `prepare` is run by itself (it waits for database and store), and the rest without dependencies.
+start_all() {
+  if [[ $engine == podman ]]; then
+    compose up --detach --no-deps postgres store
+    compose up --no-deps prepare
+    compose up --detach --no-deps "$@"
   else
-    echo "error: neither 'docker compose' with a running engine nor podman-compose is here; install one of them" >&2
-    return 1
+    compose up --detach "$@"
   fi
 }
 

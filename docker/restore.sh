@@ -13,11 +13,12 @@ for file in .env widedeep.env; do
   [[ ! -e $file ]] || cmp -s "$file" "$folder/$file" || { echo "error: docker/$file is another one than the backup's; move it away" >&2; exit 1; }
   cp "$folder/$file" "$file"
 done
-compose up --detach postgres store
+compose up --detach --no-deps postgres store
 until in_postgres pg_isready --quiet --host=127.0.0.1 --username=airflow --dbname=airflow < /dev/null; do sleep 1; done
 tables=$(in_postgres psql --username=airflow --tuples-only --no-align --command "select count(*) from pg_tables where schemaname = 'public'" airflow < /dev/null)
 [[ $tables -eq 0 ]] || { echo "error: the database has $tables tables; a backup is restored into empty volumes only ('down --volumes' empties them)" >&2; exit 1; }
 in_postgres pg_restore --username=airflow --dbname=airflow --exit-on-error --no-owner < "$folder/airflow.dump"
 compose run --rm -T --no-deps prepare python3 scripts/mirror.py load < "$folder/bucket.tar"
-compose up --detach
+# shellcheck disable=SC2119  # no arguments: as .env says
+start_all
 echo "restored from $folder; 'widedeep verify --all' reads every release again (docker/README.md)"

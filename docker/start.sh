@@ -11,8 +11,6 @@
 # The options choose profiles on the first run, and stand in docker/.env from then on: change them there.
 set -euo pipefail
 cd "$(dirname "$0")"
-# shellcheck source-path=SCRIPTDIR
-. ./compose.sh
 
 random_hex() { od -An -N "$1" -tx1 /dev/urandom | tr -d ' \n'; }
 
@@ -77,5 +75,7 @@ elif [[ ${#profiles[@]} -gt 0 ]]; then
 fi
 [[ -e widedeep.env ]] || write_settings
 [[ $up ]] || exit 0
-compose up --detach "${@:2}"
+# shellcheck source-path=SCRIPTDIR
+. ./compose.sh
+start_all "${@:2}"
 echo "Airflow's address is BASE_URL in docker/.env, else http://127.0.0.1:8080; user admin, password: ADMIN_PASSWORD there"

@@ -122,8 +122,12 @@ class Stack:
     def script(self, name: str, *arguments: str) -> None:
         _run([str(self.folder / name), *arguments], cwd=self.folder)
 
-    def compose(self, *words: str) -> None:
-        _run([*self.engine.compose, *words], cwd=self.folder)
+    def down(self) -> list[str]:
+        """Stop and remove all of it with its volumes; returns what is left, after telling what compose said."""
+        told = _run([*self.engine.compose, "down", "--volumes"], cwd=self.folder)
+        if left := self.engine.left():
+            sys.stderr.write(told)
+        return left
 
     def widedeep(self, *words: str) -> Any:
         """What the command prints as JSON in Airflow's environment."""
@@ -230,10 +234,9 @@ def main() -> None:
         finally:
             with walk.step("down, with its volumes") as found:
                 stack.write_files()
-                stack.compose("down", "--volumes")
-                found["left"] = engine.left()
-    if engine.left():
-        raise WalkError(f"left behind: {engine.left()}")
+                found["left"] = stack.down()
+    if found["left"]:
+        raise WalkError(f"left behind: {found['left']}")
     result = {"machine": described(), "engine": engine.version(), "images": image_facts(engine), "steps": walk.steps}
     (RESULTS / "compose.json").write_text(json.dumps(result, indent=2) + "\n")
 
@@ -272,8 +275,7 @@ def walk_through(walk: Walk, stack: Stack, backup: Path) -> None:
         stack.script("backup.sh", str(backup))
         found["mib"] = {file.name: round(file.stat().st_size / MIB, 1) for file in sorted(backup.iterdir())}
     with walk.step("wipe: down, with its volumes and secrets"):
-        stack.compose("down", "--volumes")
-        if left := engine.left():
+        if left := stack.down():
             raise WalkError(f"left behind: {left}")
         for name in (".env", "widedeep.env"):
             (stack.folder / name).unlink()
@@ -448,10 +450,11 @@ def _environment() -> Mapping[str, str]:
     return {name: value for name, value in os.environ.items() if name not in IMAGES and not name.startswith("COMPOSE_")}
 
 
-def _run(command: list[str], cwd: Path) -> None:
+def _run(command: list[str], cwd: Path) -> str:
     done = subprocess.run(command, cwd=cwd, env=_environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         raise WalkError(f"{' '.join(command)}: exit status {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+    return done.stdout + done.stderr
 
 
 def _out(command: list[str]) -> str:
