@@ -17,10 +17,12 @@ compose() {
 # Start all of it, with these arguments of `compose up`. podman can't start what depends on `prepare` once that has ended, and podman 4
 # doesn't wait for health: there `prepare` is run by itself (it waits for database and store), and the rest without dependencies.
 start_all() {
+  local parts
   if [[ $engine == podman ]]; then
     compose up --detach --no-deps postgres store
     compose up --no-deps prepare
-    compose up --detach --no-deps "$@"
+    mapfile -t parts < <(compose config --services | grep -vx prepare)
+    compose up --detach --no-deps "$@" "${parts[@]}"
   else
     compose up --detach "$@"
   fi
