@@ -1,7 +1,7 @@
 """Who may log in to Airflow: users in its database, or those of an identity provider that speaks OpenID Connect.
 
 With OIDC_DISCOVERY_URL (…/.well-known/openid-configuration), OIDC_CLIENT_ID and OIDC_CLIENT_SECRET the provider's users log in,
-each time with the roles that OIDC_ROLES gives to their groups, and nobody without one:
+each time with the roles that OIDC_ROLES gives to their groups; who gets none sees nothing:
 
     OIDC_ROLES='{"ml-admins": ["Admin"], "ml-team": ["User"], "everybody": ["Viewer"]}'
 
