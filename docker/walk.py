@@ -140,8 +140,7 @@ class Stack:
         return AirflowApi(SimpleNamespace(url=self.url, admin_password=self.secrets["ADMIN_PASSWORD"]))
 
     def await_healthy(self) -> None:
-        checked = [c for c in self.engine.containers() if json.loads(self.engine("inspect", "--format", HAS_CHECK, c))]
-        waiting = set(checked)
+        waiting = {c for c in self.engine.containers() if self.engine("inspect", "--format", HAS_CHECK, c).strip() == "true"}
 
         def healthy() -> bool:
             waiting.difference_update({c for c in waiting if self.engine.is_healthy(c)})
@@ -156,7 +155,7 @@ class Stack:
         return call(method, f"http://127.0.0.1:{self.serving_port}{path}", body, headers)
 
 
-HAS_CHECK = "{{if .Config.Healthcheck}}true{{else}}false{{end}}"
+HAS_CHECK = '{{if .Config.Healthcheck}}{{ne (index .Config.Healthcheck.Test 0) "NONE"}}{{end}}'
 
 
 class Day:
