@@ -124,9 +124,8 @@ class Stack:
 
     def down(self) -> list[str]:
         """Stop and remove all of it with its volumes; returns what is left, after telling what compose said."""
-        told = _run([*self.engine.compose, "down", "--volumes"], cwd=self.folder)
-        if self.engine.left():  # of a container that ends and is started over and over, podman's stop can miss one
-            told += _run([*self.engine.compose, "down", "--volumes"], cwd=self.folder)
+        # podman-compose takes what `--scale` has added for orphans.
+        told = _run([*self.engine.compose, "down", "--volumes", "--remove-orphans"], cwd=self.folder)
         if left := self.engine.left():
             sys.stderr.write(told)
         return left
