@@ -112,6 +112,14 @@ def test_the_settings_are_those_of_the_local_stack(tmp_path: Path) -> None:
     assert different - {"AIRFLOW_HOME"} == OTHERWISE.keys() - {"AIRFLOW__API__BASE_URL"}
 
 
+def test_every_address_of_the_database_names_its_driver() -> None:
+    """SQLAlchemy 2.1 takes psycopg for plain `postgresql://`, which is not installed."""
+    addresses = [value for value in ALL.values() if "@postgres:5432" in str(value)]
+
+    assert len(addresses) == 3
+    assert all(re.match(r"(db\+)?postgresql\+(psycopg2|asyncpg)://", value) for value in addresses)
+
+
 def test_no_secret_has_a_default() -> None:
     found = SECRET.findall(TEXT)
 
