@@ -1,9 +1,9 @@
 """The containers, walked through for real: `make compose-test`.
 
-From a copy of this folder, with secrets of its own: start, a bootstrap and three days through Airflow's REST API, with two
-workers for training. Meanwhile a worker's container is killed in training, the store is cut off in publishing, and the scheduler
-is started anew. Then the scoring server ranks, a backup is made, the volumes are wiped, the backup is restored and every release
-verified. At last nothing of it is left. Writes `benchmarks/results/compose.json`.
+From copies of this folder, with secrets of their own. First plainly: start, a bootstrap and a day through Airflow's REST API. Then
+with workers, two of them for training: a worker's container is killed in training, the store is cut off in publishing, and the
+scheduler is started anew; the scoring server ranks, a backup is made, the volumes are wiped, the backup is restored, every release
+verified and one day more learnt. At last nothing of it is left. Writes `benchmarks/results/compose.json`.
 
 The images are there already (`make image`); AIRFLOW_IMAGE, SERVING_IMAGE, POSTGRES_IMAGE, SEAWEEDFS_IMAGE and REDIS_IMAGE name
 others than the defaults.
@@ -89,16 +89,16 @@ class Engine:
 class Stack:
     """The running project: its folder, its addresses, and what is asked of it."""
 
-    def __init__(self, engine: Engine, folder: Path, today: date) -> None:
+    def __init__(self, engine: Engine, folder: Path, today: date, options: tuple[str, ...]) -> None:
         self.engine, self.folder, self.today = engine, folder, today
         for file in FILES:
             shutil.copy(ROOT / "docker" / file, folder)
-        self.script("start.sh", "--celery", "--serve", "--sample", "--no-up")
+        self.script("start.sh", "--no-up", *options)
         self.secrets = dict(line.split("=", 1) for line in (folder / ".env").read_text().splitlines() if line[0] != "#")
         self.airflow_port, self.serving_port = _free_port(), _free_port()
         self.url = f"http://127.0.0.1:{self.airflow_port}"
         self.history = today - timedelta(days=8), today - timedelta(days=1)
-        self.days = [today + timedelta(days=index) for index in range(3)]
+        self.days = [today + timedelta(days=index) for index in range(4)]
         self._settle()
         self._files = {name: (folder / name).read_text() for name in (".env", "widedeep.env")}
 
@@ -108,7 +108,7 @@ class Stack:
             (self.folder / name).write_text(content)
 
     def _settle(self) -> None:
-        """Three days to come, so that nothing but the walk starts their runs."""
+        """The days are still to come, so that nothing but the walk starts their runs."""
         given = {name: image for name, image in IMAGES.items() if image}
         given |= {"COMPOSE_PROJECT_NAME": PROJECT, "AIRFLOW_PORT": str(self.airflow_port), "BASE_URL": self.url}
         given |= {"SERVING_PORT": str(self.serving_port), "SAMPLE_FOLDER": str(ROOT / ".local" / "sample")}
@@ -222,42 +222,67 @@ def main() -> None:
     engine, walk = Engine(), Walk()
     if left := engine.left():
         raise WalkError(f"of an earlier walk there is {', '.join(left)}; remove it first")
+    with walk.step("the images: any uid, no tools, no secrets") as found:
+        found.update(image_checks(engine))
     with TemporaryDirectory(prefix="widedeep-walk-") as scratch:
-        folder = Path(scratch) / "docker"
-        folder.mkdir()
-        stack = Stack(engine, folder, datetime.now(UTC).date())
-        try:
-            walk_through(walk, stack, Path(scratch) / "backup")
-        except BaseException:
-            _tell_logs(engine)
-            raise
-        finally:
-            with walk.step("down, with its volumes") as found:
-                stack.write_files()
-                found["left"] = stack.down()
-    if found["left"]:
-        raise WalkError(f"left behind: {found['left']}")
+        with stack_of(walk, engine, Path(scratch) / "plain", "--sample") as stack:
+            walk_plainly(walk, stack)
+        with stack_of(walk, engine, Path(scratch) / "celery", "--celery", "--serve", "--sample") as stack:
+            walk_through_faults(walk, stack, Path(scratch) / "backup")
     result = {"machine": described(), "engine": engine.version(), "images": image_facts(engine), "steps": walk.steps}
     (RESULTS / "compose.json").write_text(json.dumps(result, indent=2) + "\n")
 
 
-def walk_through(walk: Walk, stack: Stack, backup: Path) -> None:
+@contextmanager
+def stack_of(walk: Walk, engine: Engine, folder: Path, *options: str) -> Iterator[Stack]:
+    """A stack that is gone, whatever happens, when the context is left."""
+    folder.mkdir()
+    stack = Stack(engine, folder, datetime.now(UTC).date(), options)
+    try:
+        yield stack
+    except BaseException:
+        _tell_logs(engine)
+        raise
+    finally:
+        with walk.step("down, with its volumes") as found:
+            stack.write_files()
+            found["left"] = stack.down()
+        if found["left"]:
+            raise WalkError(f"left behind: {found['left']}")
+
+
+def walk_plainly(walk: Walk, stack: Stack) -> None:
+    """Without workers: tasks run in the scheduler's container."""
+    with walk.step("start.sh, local executor: from nothing to all healthy"):
+        stack.script("start.sh")
+        stack.await_healthy()
+    with walk.step("local executor: bootstrap"):
+        await_bootstrap(stack)
+    with walk.step("local executor: a day") as found:
+        found.update(Day(stack, stack.days[0]).await_end())
+    with walk.step("local executor: memory of each container") as found:
+        found["memory"] = memory(stack.engine)
+
+
+def await_bootstrap(stack: Stack) -> None:
+    """The profile `sample` triggers it when it has delivered."""
+    api, run = stack.api(), f"dags/{BOOTSTRAP}/dagRuns/{bootstrap_run(*stack.history)}"
+    _until(lambda: api.call("GET", run)[0] == 200, RUN_S, lambda: f"no {run}")  # noqa: PLR2004 (HTTP OK)
+    await_run(api, run)
+
+
+def walk_through_faults(walk: Walk, stack: Stack, backup: Path) -> None:
     engine = stack.engine
-    with walk.step("the image: any uid, no tools, no secrets") as found:
-        found.update(image_checks(engine))
-    with walk.step("start.sh: from nothing to all healthy"):
+    with walk.step("start.sh, two workers for training: from nothing to all healthy"):
         stack.script("start.sh", "--", "--scale", "worker-training=2")
         stack.await_healthy()
     with walk.step("the settings of every part are known to Airflow"):
         (server,) = engine.containers("api-server")
         if unknown := engine("exec", server, "python3", "-c", UNKNOWN_OPTIONS).split():
             raise WalkError(f"Airflow knows no {', '.join(unknown)}")
-    with walk.step("the sample's profile delivers, and the bootstrap makes the first release"):
-        api = stack.api()
-        run = f"dags/{BOOTSTRAP}/dagRuns/{bootstrap_run(*stack.history)}"
-        _until(lambda: api.call("GET", run)[0] == 200, RUN_S, lambda: f"no {run}")  # noqa: PLR2004 (HTTP OK)
-        await_run(api, run)
-    first, second, third = stack.days
+    with walk.step("bootstrap"):
+        await_bootstrap(stack)
+    first, second, third, fourth = stack.days
     with walk.step("a day whose worker's container is killed in training") as found:
         found.update(kill_in_training(stack, Day(stack, first)))
     with walk.step(f"a day whose store is cut off for {CUT_OFF_S} s in publishing") as found:
@@ -269,7 +294,7 @@ def walk_through(walk: Walk, stack: Stack, backup: Path) -> None:
     with walk.step("a task's log is read from the bucket"):
         read_log(stack, first)
     with walk.step("memory of each container") as found:
-        found["mib"] = memory(engine)
+        found["memory"] = memory(engine)
     before = state(stack)
     with walk.step("backup") as found:
         stack.script("backup.sh", str(backup))
@@ -282,10 +307,12 @@ def walk_through(walk: Walk, stack: Stack, backup: Path) -> None:
     with walk.step("restore: to all healthy"):
         stack.script("restore.sh", str(backup))
         stack.await_healthy()
-    with walk.step("verify: every release, the champion, Airflow's runs, and a day more") as found:
+    with walk.step("verify: every release, the champion, Airflow's runs") as found:
         found["releases"] = len(verified(stack))
         if state(stack) != before:
             raise WalkError(f"restored: got {state(stack)}, wanted {before}")
+    with walk.step("a day more, and the scoring server ranks by it") as found:
+        found.update(Day(stack, fourth).await_end())
         found.update(rank(stack))
 
 
