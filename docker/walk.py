@@ -1,9 +1,9 @@
 """The containers, walked through for real: `make compose-test`.
 
-From copies of this folder, with secrets of their own. First plainly: start, a bootstrap and a day through Airflow's REST API. Then
-with workers, two of them for training: a worker's container is killed in training, the store is cut off in publishing, and the
-scheduler is started anew; the scoring server ranks, a backup is made, the volumes are wiped, the backup is restored, every release
-verified and one day more learnt. At last nothing of it is left. Writes `benchmarks/results/compose.json`.
+From copies of this folder, with secrets of their own. First plainly: start, a bootstrap and a day through Airflow's REST API.
+Then with workers, two of them for training: a worker's container is killed in training, the store is cut off in publishing, and
+the scheduler is started anew; the scoring server ranks, a backup is made, the volumes are wiped, the backup is restored, every
+release verified and one day more learnt. At last nothing of it is left. Writes `benchmarks/results/compose.json`.
 
 The images are there already (`make image`); AIRFLOW_IMAGE, SERVING_IMAGE, POSTGRES_IMAGE, SEAWEEDFS_IMAGE and REDIS_IMAGE name
 others than the defaults.
