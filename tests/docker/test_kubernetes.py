@@ -72,7 +72,7 @@ def test_the_template_lies_where_tasks_that_train_name_it() -> None:
 
 def test_every_secret_and_map_that_is_named_is_made_in_the_readme_or_by_a_file() -> None:
     text = "".join(path.read_text() for path in FOLDER.glob("*.yaml"))
-    named = set(re.findall(r"(?:Ref|configMap): \{name: ([\w-]+)\}|SecretName: ([\w-]+)", text))
+    named = set(re.findall(r"(?:Ref|configMap): \{name: ([\w-]+)[,}]|SecretName: ([\w-]+)", text))
     names = {name for pair in named for name in pair if name} - {"airflow-config"}  # the chart's
 
     made = set(re.findall(r"create (?:secret generic|configmap) ([\w-]+)", README)) | {"widedeep-settings"}
