@@ -6,13 +6,13 @@ set -euo pipefail
 [[ $# == 1 && -e $1/airflow.dump && -e $1/bucket.tar ]] || { sed -n '2,4p' "$0" >&2; exit 2; }
 folder=$(cd "$1" && pwd)
 cd "$(dirname "$0")"
-# shellcheck source-path=SCRIPTDIR
-. ./compose.sh
 umask 077
 for file in .env widedeep.env; do
   [[ ! -e $file ]] || cmp -s "$file" "$folder/$file" || { echo "error: docker/$file is another one than the backup's; move it away" >&2; exit 1; }
-  cp "$folder/$file" "$file"
 done
+cp "$folder/.env" "$folder/widedeep.env" .
+# shellcheck source-path=SCRIPTDIR
+. ./compose.sh
 compose up --detach --no-deps postgres store
 until in_postgres pg_isready --quiet --host=127.0.0.1 --username=airflow --dbname=airflow < /dev/null; do sleep 1; done
 tables=$(in_postgres psql --username=airflow --tuples-only --no-align --command "select count(*) from pg_tables where schemaname = 'public'" airflow < /dev/null)

@@ -91,6 +91,40 @@ def test_another_word_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "one" / ".env").exists()
 
 
+def script(folder: Path, name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    shutil.copy(DOCKER / name, folder)
+    return subprocess.run([folder / name, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_a_backup_is_never_written_over_another(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+
+    refused = script(tmp_path, "backup.sh", tmp_path / "old")
+
+    assert (refused.returncode, "name a new folder" in refused.stderr) == (1, True)
+    assert list((tmp_path / "old").iterdir()) == []
+
+
+def test_what_is_no_backup_is_not_restored(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+
+    assert script(tmp_path, "restore.sh", tmp_path / "old").returncode == 2
+
+
+def test_a_backup_with_other_secrets_leaves_those_of_this_server_as_they_are(tmp_path: Path) -> None:
+    here, backup = tmp_path / "here", tmp_path / "backup"
+    for folder in (here, backup):
+        start(folder)
+    for name in ("airflow.dump", "bucket.tar"):
+        (backup / name).touch()
+    before = {file.name: file.read_bytes() for file in here.iterdir()}
+
+    refused = script(here, "restore.sh", backup)
+
+    assert (refused.returncode, "move it away" in refused.stderr) == (1, True)
+    assert {file.name: file.read_bytes() for file in here.iterdir() if file.name != "restore.sh"} == before
+
+
 def test_a_bucket_comes_back_as_it_was(mirror: ModuleType) -> None:
     full, empty, archive = MemoryStore(), MemoryStore(), io.BytesIO()
     objects = {"lanes/live/champion.json": b"{}", "releases/r-1/manifest.json": b"x" * 100, "landing/2026-01-01/empty": b""}
