@@ -44,6 +44,10 @@ PATIENCE = timedelta(days=2)
 """No run works longer on a span: its tasks time out before."""
 
 
+NEXT_POLL_S = 1.0
+"""Who waits for the day before alone looks more often: until it has looked, the whole lane waits for it."""
+
+
 class Blocked(NamedTuple):
     """What a span waits for: the first unsettled span, the runs that work on it, and what is wrong with that, if anything."""
 
@@ -87,7 +91,7 @@ class TurnTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         with ExitStack() as stack:
             library = Library(stack)
-            since, told = time.monotonic(), None
+            since, told, mine = time.monotonic(), None, date.fromisoformat(self.span)
             while (blocked := await self._looked(library)) is not None:
                 if blocked != told:
                     self.log.info("%s", _waits(self.span, self.lane, blocked))
@@ -97,7 +101,7 @@ class TurnTrigger(BaseTrigger):
                 if blocked.fault and time.monotonic() - since >= (self.stuck_s if blocked.runs else self.grace_s):
                     yield TriggerEvent({"span": self.span, "fault": blocked.fault})  # type: ignore[no-untyped-call]
                     return
-                await asyncio.sleep(self.poll_s)
+                await asyncio.sleep(self.poll_s if blocked.span < mine - timedelta(days=1) else min(self.poll_s, NEXT_POLL_S))
         self.log.info("%s: its turn has come in lane %s", self.span, self.lane)
         yield TriggerEvent({"span": self.span}) if self.resume else TaskSuccessEvent()  # type: ignore[no-untyped-call]
 
