@@ -162,6 +162,13 @@ def test_once_another_champion_leads_nobody_is_asked_about_the_twin_any_more(pro
     assert champion(proposed.place.store, LIVE).release_id == leader
 
 
+def test_a_twin_that_ends_before_the_champion_s_span_is_not_proposed_since_nobody_could_accept_it(audited):
+    later = audited.audit.model_copy(update={"span": audited.day(6)})
+    refused = propose(audited.place, later)
+    assert (refused.result, f"the rows of span {later.span} are gone" in refused.reasons[0]) == ("rejected", True)
+    assert open_reviews(audited.place) == ()
+
+
 def test_a_twin_that_a_person_has_rejected_is_not_proposed_again_for_the_same_head(proposed):
     answer = say(proposed, "reject")
     again = propose(proposed.place, proposed.audit)

@@ -76,7 +76,7 @@ def user_auc(labels: Floats, scores: Floats, users: NDArray[np.int64], weights: 
 
 
 def _own_pairs(labels: Floats, scores: Floats, user: NDArray[np.int64], weights: Floats) -> tuple[NDArray[Any], NDArray[Any]]:
-    """(C,) how many pairs of rows each user has, a positive and a negative, and how many of them are ranked right."""
+    """(C,) how many of each user's own pairs of rows, a positive and a negative, are ranked right (ties as half), of how many."""
     order = np.lexsort((scores, user))
     first = (np.diff(user[order], prepend=-1) != 0) | (np.diff(scores[order], prepend=np.nan) != 0)
     tie, owner = np.cumsum(first) - 1, user[order][first]

@@ -40,7 +40,7 @@ def check_open(place: Workplace, held: Outcome) -> None:
     if pointer and pointer.release_id not in {verdict.champion, verdict.candidate}:
         raise SupersededError(
             f"span {held.span} of lane {held.lane}: {verdict.candidate} was compared with {verdict.champion or 'nobody'}, and "
-            f"{pointer.release_id} leads since. It stays stored, unpromoted; what it alone has learnt is pending."
+            f"{pointer.release_id} leads since. It stays stored, unpromoted."
         )
 
 
