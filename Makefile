@@ -131,8 +131,8 @@ schema: $(READY) ## Write the contract's JSON Schema anew, for editors
 	$(BIN)/widedeep schema > dags/contracts/contract.schema.json
 
 lock: $(READY) ## Resolve the dependencies anew, into requirements.lock and, with its versions, those of the images
-	$(LOCKED) pyproject.toml --extra local --extra dev --extra torch-base --override requirements.override.txt -o requirements.lock
-	$(LOCKED) pyproject.toml --extra server --extra torch-base --override requirements.override.txt \
+	$(LOCKED) pyproject.toml --extra local --extra dev --extra distributed --extra torch-base --override requirements.override.txt -o requirements.lock
+	$(LOCKED) pyproject.toml --extra server --extra distributed --extra torch-base --override requirements.override.txt \
 		--constraint requirements.lock -o docker/airflow.lock
 	$(LOCKED) docker/serving.in --constraint requirements.lock -o docker/serving.lock
 
@@ -154,7 +154,7 @@ $(READY): pyproject.toml requirements.lock requirements.override.txt
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(say) "packages: exact versions from requirements.lock, checked by hash"
-	@$(UV) install --quiet $(INTO) --require-hashes -r requirements.lock
+	@$(UV) install --quiet $(INTO) --no-deps --require-hashes -r requirements.lock
 	$(say) "packages: torch $(TORCH_VERSION)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check torch==$(TORCH_VERSION)
 	@$(UV) install --quiet $(INTO) --no-deps -e .

@@ -15,6 +15,7 @@
     ├── WithheldError               the lane is frozen, or a rollback withdrew the release: it stays stored, unpromoted
     ├── StaleError                  somebody else was first: read again, then decide again
     │   └── SupersededError         a later span of the lane has settled: there is nothing left to decide
+    ├── TrainingError               the processes that train together died too often: nothing was staged, a retry begins anew
     └── UnknownOutcomeError         the store did not answer: read before retrying
         ├── StoreUnavailableError   no connection, a time-out, or a 5xx answer
         └── DiskFullError           no space for a temporary file; nothing was published
@@ -73,6 +74,10 @@ class OrderError(PermanentError):
 
 class WithheldError(WidedeepError):
     """A person said that this is not to be promoted: the lane is frozen, or a rollback withdrew the release or its parent."""
+
+
+class TrainingError(WidedeepError):
+    """Processes that train together died more often than they are started again. Nothing was staged."""
 
 
 class StaleError(WidedeepError):

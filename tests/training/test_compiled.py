@@ -92,8 +92,8 @@ def test_the_wide_part_compiled_and_by_torch_is_the_same_for_many_batches():
         rows = batch(seed)
         torch.testing.assert_close(compiled.logits(rows), by_torch.logits(rows), rtol=1e-6, atol=1e-6)
         residual = torch.randn(len(rows), generator=torch.Generator().manual_seed(seed))
-        compiled.learn(residual)
-        by_torch.learn(residual)
+        compiled.learn(residual, len(residual))
+        by_torch.learn(residual, len(residual))
     close(compiled.tensors(), by_torch.tensors(), rtol=1e-4, atol=1e-5)
     assert (compiled.tensors()["wide.values"] == 0).any(), "L1 gives exact zeros"
 
@@ -106,7 +106,7 @@ def test_gradients_of_duplicates_are_summed_before_they_are_squared():
         twice.rows, twice.bags, twice.dense, Bag(np.array([3, 3], np.int32), np.array([0, 2])), None, twice.sizes
     )
     wide.logits(twice)
-    wide.learn(torch.tensor([0.5]))
+    wide.learn(torch.tensor([0.5]), 1)
     assert wide.tensors()["wide.values.n"][3] == 1.0
     assert wide.tensors()["wide.values.z"][3] == 1.0
 
@@ -183,7 +183,7 @@ def test_a_cuda_device_learns_the_same_within_tolerance(precision):
             rows = batch(seed)
             logits = torch.stack([part.logits(rows) for part in parts]).sum(0)
             for part in parts:
-                part.learn(torch.sigmoid(logits) - torch.from_numpy(rows.labels).to(device))
+                part.learn(torch.sigmoid(logits) - torch.from_numpy(rows.labels).to(device), len(rows))
         ended.append({name: t for part in parts for name, t in part.tensors().items()})
     tolerance = 1e-4 if precision == "float32" else 3e-2
     close(*ended, rtol=tolerance, atol=tolerance)

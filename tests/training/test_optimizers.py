@@ -86,7 +86,7 @@ def test_compiled_ftrl_follows_algorithm_1_on_gradients_summed_over_the_batch(ba
     part = CompiledLinear(zeros, WIDE, wide_entries, ftrl)
     for batch in batches:
         part.logits(wide_batch(batch))
-        part.learn(torch.tensor([residual for _, residual in batch]))
+        part.learn(torch.tensor([residual for _, residual in batch]), len(batch))
     got, z, n = (torch.cat([part.tensors()[name + state] for name in WIDE]).double().numpy() for state in STATES)
     weights, wanted_z, wanted_n = algorithm_1([summed(batch) for batch in batches], 6, ftrl)
     # What float32 loses is in proportion to what was added up, not to the sum.
@@ -116,7 +116,7 @@ def test_no_setting_that_a_contract_allows_makes_ftrl_divide_by_nothing(ftrl):
     part = CompiledLinear(zeros, WIDE[:1], wide_entries, ftrl)
     for _ in range(3):
         part.logits(wide_batch([([row], 0.0) for row in range(len(gradients))]))
-        part.learn(torch.tensor(gradients))
+        part.learn(torch.tensor(gradients), len(gradients))
     table = FtrlTable(*(part.tensors()["wide.values" + state] for state in STATES))
     assert all(torch.isfinite(state).all() for state in (table.weights, table.z, table.n))
     assert torch.isfinite(ftrl_z(table, ftrl, l1=ftrl.l1)).all()

@@ -154,7 +154,13 @@ class Training(Section):
     (docs/adr/0007-forgetting.md); None: never. The first release of a chain learns its rows in `bootstrap_passes` passes,
     every later one in one. In the end the bias is moved so that the mean score of up to `recalibrate_rows` of the rows that were
     learnt last is that of their labels; 0: it stays where the last batches left it (docs/adr/0012-the-gate.md).
+
+    `engine` local learns in one process. `torchrec` learns in `processes` that share the tables and each batch's rows, on this
+    machine or on several, on CPUs (docs/scaling.md); either goes on from what the other has trained.
     """
+
+    engine: Literal["local", "torchrec"] = "local"
+    processes: int = Field(default=1, ge=1, le=1024)
 
     batch_size: int = Field(default=256, ge=1)
     bootstrap_passes: int = Field(default=1, ge=1, le=10)

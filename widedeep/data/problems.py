@@ -146,12 +146,21 @@ def _limits(document: Mapping[str, Any]) -> Iterator[str]:
     if isinstance(share := _at(document, "checks.tolerance"), int | float) and share == 1:
         yield "checks.tolerance: got 1, wanted less: with every row taken out nothing would be left to learn"
     yield from _slices(document)
+    yield from _engine(document)
     for place in PAIRS:
         if _reversed(pair := _at(document, place)):
             yield f"{place}: got {pair}, wanted the lower limit first"
     prefix = _at(document, "delivery.prefix")
     if isinstance(prefix, str):
         yield from _prefix(prefix)
+
+
+def _engine(document: Mapping[str, Any]) -> Iterator[str]:
+    engine, processes = _at(document, "training.engine"), _at(document, "training.processes")
+    if engine in (None, "local") and isinstance(processes, int) and processes > 1:
+        yield f"training.processes: got {processes}, but engine local learns in one: set training.engine to torchrec"
+    if engine == "torchrec" and _at(document, "training.device") == "cuda":
+        yield "training.device: got cuda, but engine torchrec learns on CPUs: set it to auto or cpu"
 
 
 def _slices(document: Mapping[str, Any]) -> Iterator[str]:

@@ -5,22 +5,21 @@ The result depends on the bundle, the rows and their order, the settings, the se
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from widedeep.data.contract import Training
 from widedeep.errors import IntegrityError, UsageError
+from widedeep.features.bags import Int64s
 from widedeep.features.encoding import EncodedBatch
-from widedeep.model.bundle import Bundle
+from widedeep.model.bundle import Bundle, Tensors
 from widedeep.model.determinism import deterministic
 from widedeep.model.forward import require_own
 from widedeep.training.device import training_device
-from widedeep.training.parts import learning_parts
+from widedeep.training.parts import learn_batch, learning_parts
 
 OnBatch = Callable[[int, float], None]
 
@@ -31,6 +30,10 @@ class Chunk:
 
     encoded: EncodedBatch
     seed: int
+
+    def order(self) -> Int64s:
+        """(N,) in which its rows are learnt."""
+        return np.random.default_rng(self.seed).permutation(len(self.encoded))
 
 
 def retrain(bundle: Bundle, encoded: EncodedBatch, training: Training, seed: int, on_batch: OnBatch) -> Bundle:
@@ -47,47 +50,38 @@ def retrain_chunks(bundle: Bundle, chunks: Iterable[Chunk], training: Training, 
 
     Raises:
         IntegrityError: rows were encoded by other vocabularies than the bundle's, or have no labels.
-        UsageError: the bundle was loaded to score, without its optimizer's state; or there is no such device.
+        UsageError: the bundle was loaded to score, without its optimizer's state; or there is no such device or engine.
+        TrainingError: the engine has several processes, and they died more often than they are started again.
     """
-    device = training_device(training.device)
-    # Trained on a sample of the negatives, the logit of the sample is that of all rows plus this (King & Zeng 2001, §4.1).
-    # Added here, and only here, it leaves the model's own logit right for all rows.
-    offset = -math.log(training.negative_rate)
-    with deterministic(training.threads), torch.no_grad():
-        parts = learning_parts(_tensors(bundle), training, device)
-        for chunk in chunks:
-            require_own(bundle, chunk.encoded)
-            order = np.random.default_rng(chunk.seed).permutation(len(chunk.encoded))
-            for start in range(0, len(order), training.batch_size):
-                batch = chunk.encoded.take(order[start : start + training.batch_size])
-                labels, weights = _labels(batch).to(device), _weights(batch).to(device)
-                logits = torch.stack([part.logits(batch) for part in parts]).sum(0) + offset
-                for part in parts:
-                    part.learn((torch.sigmoid(logits) - labels) * weights)
-                losses = functional.binary_cross_entropy_with_logits(logits, labels, weights, reduction="sum")
-                on_batch(len(batch), float(losses))
-        learnt = {name: tensor for part in parts for name, tensor in part.tensors().items()}
-    return _with_tensors(bundle, learnt)
-
-
-def _tensors(bundle: Bundle) -> dict[str, torch.Tensor]:
     if bundle.optimizer is None:
         raise UsageError(
             "bundle was loaded to score, without its optimizer's state; load it with optimizer=True to train it further"
         )
-    return {**bundle.weights, **bundle.optimizer}
+    checked = (_learnable(bundle, chunk) for chunk in chunks)
+    if training.engine == "torchrec":
+        from widedeep.training.distributed.coordinator import learn_in_processes  # noqa: PLC0415 (an engine costs those who use it)
+
+        learnt = learn_in_processes(bundle, checked, training, on_batch)
+    else:
+        learnt = _learn_here({**bundle.weights, **bundle.optimizer}, checked, training, on_batch)
+    weights = {name: learnt[name] for name in bundle.weights}
+    return replace(bundle, weights=weights, optimizer={name: learnt[name] for name in bundle.optimizer})
 
 
-def _labels(batch: EncodedBatch) -> torch.Tensor:
-    if batch.labels is None:
+def _learn_here(tensors: Tensors, chunks: Iterable[Chunk], training: Training, on_batch: OnBatch) -> Tensors:
+    device = training_device(training.device)
+    with deterministic(training.threads), torch.no_grad():
+        parts = learning_parts(tensors, training, device)
+        for chunk in chunks:
+            order = chunk.order()
+            for start in range(0, len(order), training.batch_size):
+                batch = chunk.encoded.take(order[start : start + training.batch_size])
+                on_batch(len(batch), learn_batch(parts, batch, len(batch), training, device))
+        return {name: tensor for part in parts for name, tensor in part.tensors().items()}
+
+
+def _learnable(bundle: Bundle, chunk: Chunk) -> Chunk:
+    require_own(bundle, chunk.encoded)
+    if chunk.encoded.labels is None:
         raise IntegrityError("rows to learn have no labels; wanted the contract's label column in every training row")
-    return torch.from_numpy(batch.labels)
-
-
-def _weights(batch: EncodedBatch) -> torch.Tensor:
-    return torch.ones(len(batch)) if batch.weights is None else torch.from_numpy(batch.weights)
-
-
-def _with_tensors(bundle: Bundle, tensors: dict[str, torch.Tensor]) -> Bundle:
-    weights = {name: tensors[name] for name in bundle.weights}
-    return replace(bundle, weights=weights, optimizer={name: tensors[name] for name in bundle.optimizer or {}})
+    return chunk

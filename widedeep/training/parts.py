@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from widedeep.data.contract import Ftrl, Training
 from widedeep.features.bags import Bag
@@ -44,8 +46,11 @@ class LearningPart(Protocol):
         """(B,) float32: this part's share of the logit."""
         ...
 
-    def learn(self, residual: torch.Tensor) -> None:
-        """Learn the batch that `logits` saw last; `residual` (B,) is the derivative of the summed loss by the logit."""
+    def learn(self, residual: torch.Tensor, rows: int, /) -> None:
+        """Learn the batch that `logits` saw last; `residual` (B,) is the derivative of the summed loss by the logit.
+
+        `rows` has the whole batch, of which B may be this process's share.
+        """
         ...
 
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -75,6 +80,20 @@ def learning_parts(tensors: Tensors, training: Training, device: torch.device) -
     return parts
 
 
+def learn_batch(parts: Sequence[LearningPart], batch: EncodedBatch, rows: int, training: Training, device: torch.device) -> float:
+    """Predict a batch, then learn it; returns the sum of its log losses before. `rows` as in `LearningPart.learn`."""
+    # Trained on a sample of the negatives, the logit of the sample is that of all rows plus this (King & Zeng 2001, §4.1).
+    # Added here, and only here, it leaves the model's own logit right for all rows.
+    offset = -math.log(training.negative_rate)
+    labels = torch.from_numpy(batch.labels).to(device)
+    weights = torch.ones(len(batch), device=device) if batch.weights is None else torch.from_numpy(batch.weights).to(device)
+    logits = torch.stack([part.logits(batch) for part in parts]).sum(0) + offset
+    residual = (torch.sigmoid(logits) - labels) * weights
+    for part in parts:
+        part.learn(residual, rows)
+    return float(functional.binary_cross_entropy_with_logits(logits, labels, weights, reduction="sum"))
+
+
 class CompiledLinear:
     """A sparse linear part, learnt by FTRL-Proximal on gradients summed over the batch; on the CPU, compiled."""
 
@@ -94,7 +113,7 @@ class CompiledLinear:
         kernels.add_up(self._table, self._entries.flat, self._entries.offsets, out)
         return torch.from_numpy(out)
 
-    def learn(self, residual: torch.Tensor) -> None:
+    def learn(self, residual: torch.Tensor, _rows: int, /) -> None:
         flat, offsets = self._entries.flat, self._entries.offsets
         touched, gradient = np.empty(len(flat), np.int32), np.empty(len(flat), np.float32)
         kernels.ftrl_rows(self._table, flat, offsets, residual.numpy(), self._place, touched, gradient, self._settings)
@@ -117,10 +136,10 @@ class TorchLinear:
         self._row_of = torch.from_numpy(entries.row_of()).to(self._device)
         return wide_logits(self._table.weights, self._flat, self._row_of, len(batch))
 
-    def learn(self, residual: torch.Tensor) -> None:
-        rows, codes = distinct(self._flat)
-        gradient = torch.zeros(len(rows), device=self._device).index_add_(0, codes, residual[self._row_of])
-        self._table.step(rows, gradient, self._ftrl, l1=self._ftrl.l1)
+    def learn(self, residual: torch.Tensor, _rows: int, /) -> None:
+        touched, codes = distinct(self._flat)
+        gradient = torch.zeros(len(touched), device=self._device).index_add_(0, codes, residual[self._row_of])
+        self._table.step(touched, gradient, self._ftrl, l1=self._ftrl.l1)
 
     def tensors(self) -> dict[str, torch.Tensor]:
         return _split([self._table.weights, self._table.z, self._table.n], self._names, self._sizes)
@@ -136,8 +155,8 @@ class Deep:
         x = self._embeddings.inputs(batch)
         return self._layers.forward(x)
 
-    def learn(self, residual: torch.Tensor) -> None:
-        self._embeddings.learn(self._layers.backward(residual / len(residual)))
+    def learn(self, residual: torch.Tensor, rows: int, /) -> None:
+        self._embeddings.learn(self._layers.backward(residual / rows))
 
     def tensors(self) -> dict[str, torch.Tensor]:
         return self._embeddings.tensors() | self._layers.tensors()

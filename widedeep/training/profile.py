@@ -3,6 +3,7 @@
 import hashlib
 import os
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numba
@@ -16,6 +17,7 @@ from llvmlite.binding import get_host_cpu_name
 import widedeep
 from widedeep.artifacts import Digest, NumericProfile
 from widedeep.data.contract import Training
+from widedeep.errors import UsageError
 from widedeep.training.device import require_precision, training_device
 
 
@@ -23,15 +25,20 @@ def numeric_profile(training: Training) -> NumericProfile:
     """How this process would train.
 
     Raises:
-        UsageError: the contract wants a device or a precision that is not there.
+        UsageError: the contract wants a device, a precision or an engine that is not there.
     """
-    device = training_device(training.device)
+    apart = training.engine == "torchrec"
+    device = torch.device("cpu") if apart else training_device(training.device)
     require_precision(device, training.precision)
     return NumericProfile(
         precision=training.precision,
         instruction_set=_instruction_set(),
         threads=training.threads,
-        engine="compiled" if device.type == "cpu" else torch.cuda.get_device_name(device),
+        engine=_torchrec(training.processes)
+        if apart
+        else "compiled"
+        if device.type == "cpu"
+        else torch.cuda.get_device_name(device),
         torch=torch.__version__,
         numba=numba.__version__,
         numpy=np.__version__,
@@ -39,6 +46,18 @@ def numeric_profile(training: Training) -> NumericProfile:
         pyarrow=pa.__version__,
         safetensors=safetensors.__version__,
     )
+
+
+def _torchrec(processes: int) -> str:
+    """The order of sums depends on how many processes there are, and on nothing else of them."""
+    try:
+        versions = version("torchrec"), version("fbgemm-gpu-cpu")
+    except PackageNotFoundError as error:
+        raise UsageError(
+            f"training.engine is torchrec, and {error.name} is not installed here. Install the extra `distributed` "
+            "(docs/scaling.md), or set training.engine to local."
+        ) from error
+    return "torchrec {} on fbgemm {}, {} processes".format(*versions, processes)
 
 
 def _instruction_set() -> str:

@@ -1,0 +1,93 @@
+"""One of the processes that train together; torchrun starts it: `python -m widedeep.training.distributed.rank FOLDER`."""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from widedeep.features.encoding import EncodedBatch
+from widedeep.model.determinism import deterministic
+from widedeep.training.distributed.job import Job
+from widedeep.training.parts import learn_batch
+
+REPORT_BATCHES = 16
+SILENCE = timedelta(minutes=10)
+"""How long a rank waits for another one in the middle of a batch."""
+
+
+def main() -> None:
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torchrec")
+    job = Job(Path(sys.argv[1]))
+    training = job.described()[0]
+    dist.init_process_group("gloo", timeout=SILENCE)
+    try:
+        with deterministic(training.threads), torch.no_grad():
+            learn(job)
+    except InterruptedError:
+        pass  # nobody waits for the result: torchrun is not to start anybody again
+    finally:
+        dist.destroy_process_group()
+
+
+def learn(job: Job) -> None:
+    """Learn chunk after chunk, from the last checkpoint on, and leave a checkpoint of all."""
+    from widedeep.training.distributed.sharded import sharded_parts  # noqa: PLC0415 (TorchRec is imported after gloo is up)
+
+    rank, world, cpu = dist.get_rank(), dist.get_world_size(), torch.device("cpu")
+    training, tables, checkpoint_s = job.described()
+    parts = sharded_parts(job.start(), tables, training)
+    owned = {name: tensor for part in parts for name, tensor in part.tensors().items()}
+    number = job.checkpoint()
+    if number:
+        saved = job.shard(number, rank)
+        for name, tensor in owned.items():
+            tensor.copy_(saved[name])
+    if rank == 0:
+        job.report({"begins": number})
+    saved_at = time.monotonic()
+    while (chunk := job.chunk(number, job.abandoned)) is not None:
+        losses = torch.zeros(-(-len(chunk) // training.batch_size), dtype=torch.float64)
+        for batch, start in enumerate(range(0, len(chunk), training.batch_size)):
+            stop = min(start + training.batch_size, len(chunk))
+            own = share(chunk, start, stop, rank, world)
+            losses[batch] = learn_batch(parts, own, stop - start, training, cpu)
+            if batch % REPORT_BATCHES == REPORT_BATCHES - 1 or stop == len(chunk):
+                first = batch - batch % REPORT_BATCHES
+                told = losses[first : batch + 1].clone()
+                dist.all_reduce(told)
+                if job.abandoned():
+                    raise InterruptedError
+                if rank == 0:
+                    job.report({"chunk": number, "batch": first, "losses": told.tolist()})
+        number += 1
+        # Rank 0 decides for all. When it was saved changes nothing in the model.
+        due = torch.tensor([time.monotonic() - saved_at > checkpoint_s])
+        dist.broadcast(due, 0)
+        if due:
+            save(job, number, rank, owned)
+            saved_at = time.monotonic()
+    save(job, number, rank, owned)
+
+
+def share(chunk: EncodedBatch, start: int, stop: int, rank: int, world: int) -> EncodedBatch:
+    """The rows of the batch [start, stop) that are this rank's; none, if there are fewer rows than ranks."""
+    rows = stop - start
+    return chunk.slice(start + rows * rank // world, start + rows * (rank + 1) // world)
+
+
+def save(job: Job, chunks: int, rank: int, owned: dict[str, torch.Tensor]) -> None:
+    job.save_shard(chunks, rank, owned)
+    dist.barrier()
+    if rank == 0:
+        job.commit(chunks)
+    dist.barrier()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""The parts of the model in one of `W` ranks: it owns a share of the tables and learns a share of each batch.
+
+`B` rows of this rank's share of a batch, `N` entries, `U` distinct table rows, `F` features, `D` embedding width, `V` values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torchrec.optim
+from torch import nn
+from torch.nn import functional
+from torchrec import EmbeddingBagCollection, EmbeddingBagConfig, KeyedJaggedTensor, PoolingType
+from torchrec.distributed import DistributedModelParallel
+from torchrec.distributed.comm_ops import set_gradient_division
+from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder
+from torchrec.distributed.planner import EmbeddingShardingPlanner, Topology
+from torchrec.distributed.planner.types import ParameterConstraints
+from torchrec.distributed.types import ModuleSharder, ShardingType
+from torchrec.optim.apply_optimizer_in_backward import apply_optimizer_in_backward
+
+from widedeep.data.contract import AdaGrad, Ftrl, Training
+from widedeep.features.encoding import EncodedBatch
+from widedeep.model.forward import deep_layers
+from widedeep.training.distributed.job import TABLE_OF
+from widedeep.training.optimizers import FtrlTable, distinct
+from widedeep.training.parts import PRECISIONS, STATES, WIDE, LearningPart
+
+FBGEMM_WIDTH = 4
+"""Widths of tables are multiples of it."""
+
+
+class ShardedPart(LearningPart, Protocol):
+    """`tensors` are what this rank owns, under names of its own, as views: copying into them restores it."""
+
+
+def sharded_parts(start: Mapping[str, torch.Tensor], tables: Sequence[str], training: Training) -> list[ShardedPart]:
+    """This rank's parts of the model that the tensors are of."""
+    # As in one process: the joint bias is learnt by FTRL without L1.
+    parts: list[ShardedPart] = [ReplicatedBias(start, training.ftrl)]
+    if WIDE[0] in start:
+        parts.append(ShardedWide(start, training.ftrl))
+    if "embedding" in start:
+        parts.append(ShardedDeep(start, tables, training.adagrad, PRECISIONS[training.precision]))
+    return parts
+
+
+class ReplicatedBias:
+    """The bias, which all ranks hold and learn alike."""
+
+    def __init__(self, start: Mapping[str, torch.Tensor], ftrl: Ftrl) -> None:
+        self._table = FtrlTable(*(start[f"bias{state}"].clone() for state in STATES))
+        self._ftrl, self._row = ftrl, torch.zeros(1, dtype=torch.int64)
+
+    def logits(self, batch: EncodedBatch) -> torch.Tensor:
+        return self._table.weights.expand(len(batch))
+
+    def learn(self, residual: torch.Tensor, _rows: int, /) -> None:
+        gradient = residual.sum().reshape(1)
+        dist.all_reduce(gradient)
+        self._table.step(self._row, gradient, self._ftrl, l1=0.0)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        return dict(zip([f"bias{state}" for state in STATES], _states(self._table), strict=True))
+
+
+class ShardedWide:
+    """The wide part: rank r of W owns the rows r, r + W, ... of values and crosses together, and their FTRL state.
+
+    TorchRec has no FTRL. A batch asks the owners for the weights of its distinct rows, and sends them its gradients.
+    """
+
+    def __init__(self, start: Mapping[str, torch.Tensor], ftrl: Ftrl) -> None:
+        self._rank, self._world, self._ftrl = dist.get_rank(), dist.get_world_size(), ftrl
+        self._table = FtrlTable(*(self._own([start[name + state] for name in WIDE]) for state in STATES))
+
+    def logits(self, batch: EncodedBatch) -> torch.Tensor:
+        entries = batch.wide
+        self._row_of = torch.from_numpy(entries.row_of())
+        rows, codes = distinct(torch.from_numpy(np.array(entries.flat, np.int64)))
+        owner = rows % self._world
+        by_owner = torch.argsort(owner, stable=True)
+        self._sent = torch.bincount(owner, minlength=self._world)
+        counts = torch.empty_like(self._sent)
+        dist.all_to_all_single(counts, self._sent)
+        self._counts = counts
+        self._asked = self._exchanged(rows[by_owner] // self._world, self._sent, counts)
+        answers = self._exchanged(self._table.weights[self._asked], counts, self._sent)
+        # Place of each entry's row among those that were asked for.
+        place = torch.empty_like(by_owner)
+        place[by_owner] = torch.arange(len(by_owner))
+        self._codes = place[codes]
+        return torch.zeros(len(batch)).index_add_(0, self._row_of, answers[self._codes])
+
+    def learn(self, residual: torch.Tensor, _rows: int, /) -> None:
+        own = torch.zeros(int(self._sent.sum())).index_add_(0, self._codes, residual[self._row_of])
+        gradients = self._exchanged(own, self._sent, self._counts)
+        rows, codes = distinct(self._asked)
+        self._table.step(rows, torch.zeros(len(rows)).index_add_(0, codes, gradients), self._ftrl, l1=self._ftrl.l1)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        return dict(zip([f"wide{state}" for state in STATES], _states(self._table), strict=True))
+
+    def _own(self, tables: list[torch.Tensor]) -> torch.Tensor:
+        """Every W-th row of the tables behind each other, without joining them."""
+        first = (self._rank - len(tables[0])) % self._world
+        return torch.cat([tables[0][self._rank :: self._world], tables[1][first :: self._world]])
+
+    @staticmethod
+    def _exchanged(values: torch.Tensor, sent: torch.Tensor, received: torch.Tensor) -> torch.Tensor:
+        out = values.new_empty(int(received.sum()))
+        dist.all_to_all_single(out, values.contiguous(), received.tolist(), sent.tolist())
+        return out
+
+
+class ShardedDeep:
+    """Embedding tables, each whole in one rank (TorchRec, with AdaGrad fused into it), and layers, which all ranks hold."""
+
+    def __init__(
+        self, start: Mapping[str, torch.Tensor], tables: Sequence[str], adagrad: AdaGrad, precision: torch.dtype
+    ) -> None:
+        self._names, self._width, self._precision = list(tables), start["embedding"].shape[1], precision
+        table_of = start[TABLE_OF]
+        self._local, sizes = places(table_of, len(tables))
+        # Losses are summed over the batch and divided by all its rows, wherever they are.
+        set_gradient_division(False)
+        self._tables = _sharded_tables(self._names, sizes, -(-self._width // FBGEMM_WIDTH) * FBGEMM_WIDTH, adagrad)
+        self._owned = _owned(self._tables)
+        for name, (weights, accumulator) in self._owned.items():
+            rows = torch.nonzero(table_of == self._names.index(name)).squeeze(1)
+            for own, whole in ((weights, "embedding"), (accumulator, "embedding.accumulator")):
+                own.zero_()
+                own[:, : self._width] = start[whole][rows]
+        layers = deep_layers(start)
+        self._layers = {name: nn.Parameter(tensor.clone()) for name, tensor in layers.items()}
+        self._optimizer = torch.optim.Adagrad(self._layers.values(), lr=adagrad.learning_rate, eps=adagrad.epsilon)
+        for name, layer in self._layers.items():
+            self._optimizer.state[layer]["sum"].copy_(start[f"{name}.accumulator"])
+
+    def logits(self, batch: EncodedBatch) -> torch.Tensor:
+        with torch.enable_grad():
+            pooled = self._tables(self._keyed(batch)).to_dict()  # in the order of their ranks, not of their names
+            embedded = [pooled[name][:, : self._width] for name in self._names]
+            x = torch.cat([*embedded, torch.from_numpy(np.array(batch.dense))], 1)
+            with torch.autocast("cpu", self._precision, enabled=self._precision != torch.float32):
+                for i in range(sum(name.endswith(".bias") for name in self._layers)):
+                    x = functional.linear(x, self._layers[f"hidden.{i}.weight"], self._layers[f"hidden.{i}.bias"]).relu()
+                self._logits = functional.linear(x, self._layers["output.weight"]).squeeze(1).float()
+        return self._logits.detach()
+
+    def learn(self, residual: torch.Tensor, rows: int, /) -> None:
+        self._optimizer.zero_grad()
+        torch.autograd.backward(self._logits, residual / rows)
+        # All gradients in one piece: DistributedDataParallel lays out its buckets anew after the first batch, and with them the
+        # order of the sums, so that the bytes would depend on where training began.
+        gradients = [layer.grad for layer in self._layers.values() if layer.grad is not None]
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        dist.all_reduce(flat)
+        for gradient, summed in zip(gradients, flat.split_with_sizes([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(summed.view_as(gradient))
+        self._optimizer.step()
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        owned: dict[str, torch.Tensor] = {}
+        for name, (weights, accumulator) in self._owned.items():
+            owned |= {f"table/{name}": weights, f"table.accumulator/{name}": accumulator}
+        for name, layer in self._layers.items():
+            owned |= {name: layer.detach(), f"{name}.accumulator": self._optimizer.state[layer]["sum"]}
+        return owned
+
+    def _keyed(self, batch: EncodedBatch) -> KeyedJaggedTensor:
+        """The batch's entries as each table counts its rows."""
+        single = np.ones(len(batch), np.int64)
+        flats = [*(batch.rows[:, f] for f in range(batch.rows.shape[1])), *(bag.flat for bag in batch.bags)]
+        lengths = [*(single for _ in range(batch.rows.shape[1])), *(bag.lengths() for bag in batch.bags)]
+        values = self._local[torch.from_numpy(np.concatenate(flats).astype(np.int64))]
+        return KeyedJaggedTensor(self._names, values.to(torch.int64), lengths=torch.from_numpy(np.concatenate(lengths)))
+
+
+def places(table_of: torch.Tensor, tables: int) -> tuple[torch.Tensor, list[int]]:
+    """(V,) int32: the place of each row of the embedding matrix in its own table, in their order; and the tables' sizes."""
+    local = torch.zeros(len(table_of), dtype=torch.int32)
+    sizes = []
+    for number in range(tables):
+        own = table_of == number
+        sizes.append(int(own.sum()))
+        local[own] = torch.arange(sizes[-1], dtype=torch.int32)
+    return local, sizes
+
+
+def _sharded_tables(names: list[str], sizes: list[int], width: int, adagrad: AdaGrad) -> DistributedModelParallel:
+    """Which rank gets which table is the planner's choice, by their sizes."""
+    configs = [
+        EmbeddingBagConfig(name=name, embedding_dim=width, num_embeddings=size, feature_names=[name], pooling=PoolingType.MEAN)
+        for name, size in zip(names, sizes, strict=True)
+    ]
+    tables = EmbeddingBagCollection(tables=configs, device=torch.device("meta"))
+    rates = {"lr": adagrad.embedding_learning_rate, "eps": adagrad.epsilon}
+    with torch.enable_grad():
+        apply_optimizer_in_backward(torchrec.optim.Adagrad, tables.parameters(), rates)
+    world = dist.get_world_size()
+    whole = ParameterConstraints(sharding_types=[ShardingType.TABLE_WISE.value])
+    planner = EmbeddingShardingPlanner(
+        topology=Topology(world_size=world, compute_device="cpu", local_world_size=world), constraints=dict.fromkeys(names, whole)
+    )
+    sharders: list[ModuleSharder[nn.Module]] = [EmbeddingBagCollectionSharder()]
+    plan = planner.collective_plan(tables, sharders, dist.group.WORLD)
+    return DistributedModelParallel(tables, device=torch.device("cpu"), plan=plan, sharders=sharders, init_data_parallel=False)
+
+
+def _owned(tables: DistributedModelParallel) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """This rank's tables by name: weights and AdaGrad's accumulator, as they are learnt."""
+    owned = {}
+    for states in tables.fused_optimizer.state_dict()["state"].values():
+        for key, state in states.items():
+            name = key.rpartition(".")[0]
+            weights = tables.state_dict()[f"embedding_bags.{name}.weight"]
+            owned[name] = (weights.local_shards()[0].tensor, state.local_shards()[0].tensor)
+    return owned
+
+
+def _states(table: FtrlTable) -> tuple[torch.Tensor, ...]:
+    return table.weights, table.z, table.n
