@@ -2,18 +2,24 @@
 
 import os
 import signal
+import subprocess
+import sys
+from contextlib import suppress
 
 import psutil
 import pytest
 import torch
 
 from widedeep.data.contract import Training
-from widedeep.errors import TrainingError
+from widedeep.errors import TrainingError, UsageError
 from widedeep.features.encoding import encode
 from widedeep.model.bundle import load_bundle, save_bundle
-from widedeep.training.distributed import coordinator
 from widedeep.training.distributed.coordinator import learn_in_processes
+from widedeep.training.distributed.job import Job
+from widedeep.training.distributed.machines import ALONE, PREFIX, Machines, remove_abandoned
 from widedeep.training.loop import Chunk
+
+RANK = "widedeep.training.distributed.rank"
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -28,8 +34,13 @@ def tensors(bundle):
 
 def ranks():
     """The processes that torchrun has started for this one, whichever of them are alive."""
-    own = [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
-    return [p for p in own if "widedeep.training.distributed.rank" in p.cmdline() and "torch.distributed.run" not in p.cmdline()]
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            command = process.cmdline()
+            if RANK in command and "torch.distributed.run" not in command:
+                found.append(process)
+    return found
 
 
 @pytest.mark.parametrize("processes", [2, pytest.param(4, marks=pytest.mark.soak)])
@@ -62,12 +73,12 @@ def begun(make_contract, make_rows, learn):
     return bundle, [Chunk(each, seed) for seed, each in enumerate(encoded)], contract.training
 
 
-def learnt(begun, hear=lambda *_: None):
+def learnt(begun, hear=lambda *_: None, machines=ALONE, **plan):
     bundle, chunks, training = begun
     copies = ({name: tensor.clone() for name, tensor in own.items()} for own in (bundle.weights, bundle.optimizer))
     weights, optimizer = copies
     copied = type(bundle)(bundle.specification, bundle.vocabularies, bundle.quantiles, weights, optimizer)
-    return learn_in_processes(copied, chunks, training, hear, checkpoint_s=0)
+    return learn_in_processes(copied, chunks, training, hear, machines, **({"checkpoint_s": 0} | plan))
 
 
 def test_when_a_rank_dies_all_go_on_from_the_last_checkpoint_to_the_same_bytes(begun, caplog):
@@ -89,13 +100,53 @@ def test_when_a_rank_dies_all_go_on_from_the_last_checkpoint_to_the_same_bytes(b
     assert not ranks()
 
 
-def test_ranks_that_die_again_and_again_are_told_and_nobody_is_left(begun, monkeypatch):
-    monkeypatch.setattr(coordinator, "RESTARTS", 0)
-
+def test_ranks_that_die_again_and_again_are_told_and_nobody_is_left(begun):
     def kill(_rows, _loss):
         for rank in ranks()[:1]:
             os.kill(rank.pid, signal.SIGKILL)
 
     with pytest.raises(TrainingError, match=r"2 processes.*Signal 9 \(SIGKILL\).*Nothing was staged; try again"):
-        learnt(begun, kill)
+        learnt(begun, kill, restarts=0)
     assert not ranks()
+
+
+def test_on_two_machines_that_share_a_folder_the_bytes_are_those_of_one(begun, tmp_path):
+    command = [
+        sys.executable,
+        "-c",
+        "from widedeep.cli import main; main()",
+        "join",
+        "--machines",
+        "2",
+        "--folder",
+        str(tmp_path),
+    ]
+    with subprocess.Popen(command) as other:
+        try:
+            shared = learnt(begun, machines=Machines(2, tmp_path))
+        finally:
+            other.terminate()
+    assert other.returncode == 0
+    assert all(torch.equal(shared[name], tensor) for name, tensor in learnt(begun).items())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("machines", "told"),
+    [(Machines(3), "processes is 2, and 3 machines .* can't share them evenly"), (Machines(2), "Set WIDEDEEP_TRAINING_FOLDER")],
+)
+def test_machines_that_can_not_share_are_told_before_anything_starts(begun, machines, told):
+    with pytest.raises(UsageError, match=told):
+        learnt(begun, machines=machines)
+
+
+def test_what_killed_coordinators_left_is_removed_and_what_lives_is_not(tmp_path):
+    left, alive = (Job(tmp_path / f"{PREFIX}{name}") for name in ("left", "alive"))
+    for job in (left, alive):
+        job.folder.mkdir()
+        (job.folder / "job.json").write_text("{}")
+    with alive.coordinated():
+        with left.coordinated():
+            pass
+        remove_abandoned(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == [alive.folder.name]

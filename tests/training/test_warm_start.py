@@ -274,7 +274,7 @@ def test_under_changed_ftrl_settings_a_gradient_of_zero_moves_no_weight_and_the_
     rows = encode(make_rows(0), child.vocabularies, parent.quantiles, make_contract())
     for part in learning_parts(tensors, changed, torch.device("cpu"))[:2]:
         part.logits(rows)
-        part.learn(torch.zeros(len(rows)))
+        part.learn(torch.zeros(len(rows)), len(rows))
         for name in part.tensors().keys() & child.weights.keys():
             torch.testing.assert_close(part.tensors()[name], child.weights[name], rtol=1e-5, atol=1e-7, msg=name)
 

@@ -1,11 +1,15 @@
 """Commands that do the steps."""
 
+import logging
+import signal
+from pathlib import Path
+from threading import Event
 from typing import Annotated
 
 import typer
 
 from widedeep.artifacts import OnHold
-from widedeep.cli.terminal import First, Last, Span, app, out, watched, workplace
+from widedeep.cli.terminal import First, Last, Span, app, logged, out, watched, workplace
 
 
 @app.command(rich_help_panel="Run")
@@ -53,6 +57,26 @@ def bootstrap(first: First, last: Last) -> None:
     with workplace() as place, watched(place, "bootstrap") as (told, on_step):
         progress = learn(told, first.date(), last.date(), on_step)
     out.print(f"{first:%Y-%m-%d} to {last:%Y-%m-%d}: [bold]{progress.result}[/], {progress.release}")
+
+
+@app.command(rich_help_panel="Run")
+def join(
+    machines: Annotated[
+        int, typer.Option(min=2, envvar="WIDEDEEP_TRAINING_MACHINES", help="How many there are, with the one that trains.")
+    ],
+    folder: Annotated[
+        Path, typer.Option(exists=True, file_okay=False, envvar="WIDEDEEP_TRAINING_FOLDER", help="That all of them see.")
+    ],
+) -> None:
+    """Lend this machine to another one that trains (training.engine: torchrec), training after training, until interrupted."""
+    from widedeep.training.distributed.machines import Machines
+    from widedeep.training.distributed.machines import join as lend
+
+    stopped = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    with logged(logging.INFO):
+        lend(Machines(machines, folder), stopped.is_set)
 
 
 @app.command(rich_help_panel="Run")

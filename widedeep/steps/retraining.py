@@ -180,13 +180,15 @@ def _train(
     from widedeep.model.bundle import save_bundle
     from widedeep.model.golden import GOLDEN_FILE, golden_rows
     from widedeep.training.candidate import train_candidate
+    from widedeep.training.distributed.machines import Machines
 
     before, before_folder = load_release(place, parent, optimizer=True) if parent else (None, None)
     known = [erased for erased in erasures(place.store) if erased.erasure_id in lineage.erasures]
     if before and parent:
         before = _without_erased(before, parent, known, place.contract.user)
     parts = [(part, part_rows(place, part, forgotten_in(known, part.span))) for part in lineage.learnt]
-    bundle, report = train_candidate(before, parts, place.contract, lineage.seed, place.on_rows)
+    machines = Machines(place.settings.training_machines, place.settings.training_folder)
+    bundle, report = train_candidate(before, parts, place.contract, lineage.seed, place.on_rows, machines)
     del before
     folder = place.folder()
     catalogue = (

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, product
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +28,9 @@ from widedeep.training.loop import Chunk, retrain_chunks
 from widedeep.training.recalibration import recalibrated
 from widedeep.training.sampling import sampled_rows
 from widedeep.training.warm_start import WarmStartReport, optimizer_of, warm_start
+
+if TYPE_CHECKING:
+    from widedeep.training.distributed.machines import Machines
 
 Parts = Sequence[tuple[Part, Rows | pa.Table]]
 OnProgress = Callable[[int, int], None]
@@ -81,11 +85,16 @@ class TrainingReport(Value):
 
 
 def train_candidate(
-    parent: Bundle | None, parts: Parts, contract: Contract, seed: int, on_progress: OnProgress
+    parent: Bundle | None,
+    parts: Parts,
+    contract: Contract,
+    seed: int,
+    on_progress: OnProgress,
+    machines: Machines | None = None,
 ) -> tuple[Bundle, TrainingReport]:
     """Sample, grow, warm-start, and learn each part in date order; the next chunk is encoded while one is learnt.
 
-    `on_progress(rows learnt, rows in all)` hears of the start and of each batch.
+    `on_progress(rows learnt, rows in all)` hears of the start and of each batch. `machines`: as in `retrain_chunks`.
 
     Raises:
         ContractError: rows lack a column that the contract names, or a label.
@@ -105,7 +114,7 @@ def train_candidate(
     passes = contract.training.bootstrap_passes if parent is None else 1
     meter = _Meter([rows.num_rows for _, rows in learnt], passes, on_progress)
     encoded = one_ahead(_encoded(learnt, bundle, contract, seed, known, passes))
-    bundle = retrain_chunks(bundle, meter.followed(encoded), contract.training, meter.hear)
+    bundle = retrain_chunks(bundle, meter.followed(encoded), contract.training, meter.hear, machines)
     bundle, moved = _recalibrated(bundle, learnt, contract)
     reports = [
         PartReport(

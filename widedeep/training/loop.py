@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,6 +21,9 @@ from widedeep.model.determinism import deterministic
 from widedeep.model.forward import require_own
 from widedeep.training.device import training_device
 from widedeep.training.parts import learn_batch, learning_parts
+
+if TYPE_CHECKING:
+    from widedeep.training.distributed.machines import Machines
 
 OnBatch = Callable[[int, float], None]
 
@@ -43,10 +47,13 @@ def retrain(bundle: Bundle, encoded: EncodedBatch, training: Training, seed: int
     return retrain_chunks(copied, [Chunk(encoded, seed)], training, on_batch)
 
 
-def retrain_chunks(bundle: Bundle, chunks: Iterable[Chunk], training: Training, on_batch: OnBatch) -> Bundle:
+def retrain_chunks(
+    bundle: Bundle, chunks: Iterable[Chunk], training: Training, on_batch: OnBatch, machines: Machines | None = None
+) -> Bundle:
     """A bundle that has learnt the rows once, chunk after chunk. The given one is used up: its tables are learnt in place.
 
     `on_batch(rows, log_loss)` hears of each batch: how many rows, and the sum of their log losses before they were learnt.
+    An engine of several processes runs them on these `machines`; None: on this one.
 
     Raises:
         IntegrityError: rows were encoded by other vocabularies than the bundle's, or have no labels.
@@ -61,7 +68,7 @@ def retrain_chunks(bundle: Bundle, chunks: Iterable[Chunk], training: Training, 
     if training.engine == "torchrec":
         from widedeep.training.distributed.coordinator import learn_in_processes  # noqa: PLC0415 (an engine costs those who use it)
 
-        learnt = learn_in_processes(bundle, checked, training, on_batch)
+        learnt = learn_in_processes(bundle, checked, training, on_batch, *filter(None, [machines]))
     else:
         learnt = _learn_here({**bundle.weights, **bundle.optimizer}, checked, training, on_batch)
     weights = {name: learnt[name] for name in bundle.weights}

@@ -34,7 +34,7 @@ def numeric_profile(training: Training) -> NumericProfile:
         precision=training.precision,
         instruction_set=_instruction_set(),
         threads=training.threads,
-        engine=_torchrec(training.processes)
+        engine=torchrec_engine(training.processes)
         if apart
         else "compiled"
         if device.type == "cpu"
@@ -48,8 +48,12 @@ def numeric_profile(training: Training) -> NumericProfile:
     )
 
 
-def _torchrec(processes: int) -> str:
-    """The order of sums depends on how many processes there are, and on nothing else of them."""
+def torchrec_engine(processes: int) -> str:
+    """Its name in a profile: the order of sums depends on how many processes there are, and on nothing else of them.
+
+    Raises:
+        UsageError: TorchRec is not installed.
+    """
     try:
         versions = version("torchrec"), version("fbgemm-gpu-cpu")
     except PackageNotFoundError as error:

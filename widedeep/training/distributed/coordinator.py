@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import sleep
@@ -19,10 +16,13 @@ import pyarrow.compute as pc
 import torch
 
 from widedeep.data.contract import Training
-from widedeep.errors import TrainingError, UsageError
+from widedeep.errors import TrainingError
 from widedeep.model.bundle import Bundle, Tensors
-from widedeep.training.distributed.job import POLL_S, TABLE_OF, Job
+from widedeep.training.distributed.job import POLL_S, TABLE_OF, Job, Plan
+from widedeep.training.distributed.machines import ALONE, PREFIX, Machines, remove_abandoned
+from widedeep.training.distributed.torchrun import started, stop
 from widedeep.training.parts import STATES, WIDE
+from widedeep.training.profile import torchrec_engine
 
 if TYPE_CHECKING:
     from widedeep.training.loop import Chunk, OnBatch
@@ -30,43 +30,42 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ERROR = re.compile(r"^\[rank\d+\]: [\w.]+(Error|Exception): |Signal \d+ \(SIG(?!TERM)")
-CHECKPOINT_S = 60.0
-RESTARTS = 3
-"""How often ranks are started again, after one of them has died, before the training fails."""
 
 
 def learn_in_processes(
-    bundle: Bundle, chunks: Iterable[Chunk], training: Training, on_batch: OnBatch, checkpoint_s: float = CHECKPOINT_S
+    bundle: Bundle,
+    chunks: Iterable[Chunk],
+    training: Training,
+    on_batch: OnBatch,
+    machines: Machines = ALONE,
+    **plan: Any,
 ) -> Tensors:
-    """All tensors of the bundle after `training.processes` ranks have learnt the chunks, with a checkpoint each `checkpoint_s`.
+    """All tensors of the bundle after `training.processes` ranks have learnt the chunks. `plan`: what a `Plan` has
+    besides.
 
     Raises:
-        UsageError: TorchRec is not installed.
-        TrainingError: ranks died more than RESTARTS times.
+        UsageError: TorchRec is not installed, or the machines can't share the processes evenly.
+        TrainingError: ranks died more often than they are started again.
     """
-    require_torchrec()
+    torchrec_engine(training.processes)
+    machines.require_even(training.processes)
     tables = tuple(bundle.specification.features.keyed)
-    with TemporaryDirectory(prefix="widedeep-ranks-") as folder:
+    remove_abandoned(machines.folder)
+    with TemporaryDirectory(prefix=PREFIX, dir=machines.folder) as folder:
         job = Job(Path(folder))
-        job.begin(training, tables, _start(bundle, tables), checkpoint_s)
-        with job.coordinated(), _ranks(job, training) as ranks:
-            count = 0
-            for count, chunk in enumerate(chunks, start=1):
-                job.put_chunk(count - 1, chunk.encoded.take(chunk.order()))
-                ranks.follow(count - 1, len(chunk.encoded), training.batch_size, on_batch)
-            job.end(count)
-            ranks.wait()
+        with job.coordinated():
+            job.begin(Plan(training=training, tables=tables, **plan), _start(bundle, tables))
+            if machines.count > 1:
+                log.info("waiting in %s for %d machines where `widedeep join` runs", machines.folder, machines.count - 1)
+            with _ranks(job, machines) as ranks:
+                count = 0
+                for count, chunk in enumerate(chunks, start=1):
+                    job.put_chunk(count - 1, chunk.encoded.take(chunk.order()))
+                    ranks.follow(count - 1, len(chunk.encoded), training.batch_size, on_batch)
+                job.end(count)
+                ranks.wait()
         shards = [job.shard(count, rank) for rank in range(training.processes)]
     return gathered(bundle, tables, shards)
-
-
-def require_torchrec() -> None:
-    """Raise UsageError if it isn't installed."""
-    if not (find_spec("torchrec") and find_spec("fbgemm_gpu")):
-        raise UsageError(
-            "training.engine is torchrec, and TorchRec or FBGEMM is not installed here. Install the extra `distributed` "
-            "(docs/scaling.md), or set training.engine to local."
-        )
 
 
 def gathered(bundle: Bundle, tables: Sequence[str], shards: Sequence[Mapping[str, torch.Tensor]]) -> Tensors:
@@ -110,8 +109,8 @@ def _rows_of(bundle: Bundle, tables: Sequence[str]) -> Iterator[tuple[str, torch
 class Ranks:
     """torchrun and the processes that it watches."""
 
-    def __init__(self, job: Job, torchrun: subprocess.Popen[bytes], log_file: Path, processes: int) -> None:
-        self._torchrun, self._log, self._processes = torchrun, log_file, processes
+    def __init__(self, job: Job, torchrun: subprocess.Popen[bytes], log_file: Path) -> None:
+        self._torchrun, self._log, self._plan = torchrun, log_file, job.plan()
         self._told, self._began = job.heard(), False
 
     def follow(self, chunk: int, rows: int, batch_size: int, on_batch: OnBatch) -> None:
@@ -144,7 +143,7 @@ class Ranks:
             elif "begins" not in told:
                 return told
             elif self._began:
-                log.warning("a process died; all %d go on from chunk %d", self._processes, told["begins"])
+                log.warning("a process died; all %d go on from chunk %d", self._plan.training.processes, told["begins"])
             else:
                 self._began = True
         raise AssertionError("reports never end")
@@ -154,25 +153,19 @@ class Ranks:
         log.error("torchrun and its processes said at last:\n%s", "\n".join(lines[-80:]))
         cause = next((line for line in reversed(lines) if ERROR.search(line)), "see the log")
         return TrainingError(
-            f"the {self._processes} processes that train together (training.engine torchrec) died {RESTARTS + 1} times: "
+            f"the {self._plan.training.processes} processes that train together (training.engine torchrec) died "
+            f"{self._plan.restarts + 1} times, at last: "
             f"{cause.strip():.300}. Nothing was staged; try again, or with fewer processes if memory ran out."
         )
 
 
 @contextmanager
-def _ranks(job: Job, training: Training) -> Iterator[Ranks]:
+def _ranks(job: Job, machines: Machines) -> Iterator[Ranks]:
     """Started, and stopped if anything goes wrong here."""
     log_file = job.folder / "ranks.log"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--monitor-interval", "0.1"]
-    command += ["--nproc-per-node", str(training.processes), "--max-restarts", str(RESTARTS)]
-    command += ["--module", "widedeep.training.distributed.rank", str(job.folder)]
-    # A store that is shared between starts still holds the addresses of the dead (https://github.com/pytorch/pytorch/issues/135712).
-    environment = os.environ | {"OMP_NUM_THREADS": str(training.threads), "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
     with log_file.open("wb") as output:
-        torchrun = subprocess.Popen(command, env=environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+        torchrun = started(job, machines.count, output)
     try:
-        yield Ranks(job, torchrun, log_file, training.processes)
+        yield Ranks(job, torchrun, log_file)
     finally:
-        if torchrun.poll() is None:
-            torchrun.terminate()
-        torchrun.wait()
+        stop(torchrun)

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from widedeep.artifacts import Value
 from widedeep.data.contract import Training
 from widedeep.features.bags import Bag
 from widedeep.features.encoding import EncodedBatch
@@ -26,18 +27,29 @@ TABLE_OF = "embedding.table"
 """Beside a bundle's tensors, (V,) int32: the number of the table that a row of the embedding matrix belongs to; -1: to none."""
 
 
+class Plan(Value):
+    """What ranks are to do.
+
+    tables: the features that have an embedding table, in the order of a batch.
+    checkpoint_s: seconds from one checkpoint to the next. restarts: how often ranks that have died are started again.
+    """
+
+    training: Training
+    tables: tuple[str, ...]
+    checkpoint_s: float = 60.0
+    restarts: int = 3
+
+
 @dataclass(frozen=True)
 class Job:
     folder: Path
 
     # What the coordinator writes.
 
-    def begin(
-        self, training: Training, tables: tuple[str, ...], tensors: Mapping[str, torch.Tensor], checkpoint_s: float
-    ) -> None:
-        """`tables`: the features that have an embedding table, in the order of a batch. `tensors`: what the ranks start from."""
+    def begin(self, plan: Plan, tensors: Mapping[str, torch.Tensor]) -> None:
+        """`tensors` are what the ranks start from."""
         save_file(dict(tensors), self.folder / "start.safetensors")
-        self._put("job.json", {"training": training.model_dump(mode="json"), "tables": tables, "checkpoint_s": checkpoint_s})
+        self._put("job.json", plan.model_dump(mode="json"))
 
     def put_chunk(self, number: int, encoded: EncodedBatch) -> None:
         """Rows in the order in which they are to be learnt."""
@@ -81,10 +93,8 @@ class Job:
 
     # What the ranks do.
 
-    def described(self) -> tuple[Training, tuple[str, ...], float]:
-        """What `begin` was told."""
-        told = json.loads((self.folder / "job.json").read_text())
-        return Training.model_validate(told["training"]), tuple(told["tables"]), told["checkpoint_s"]
+    def plan(self) -> Plan:
+        return Plan.model_validate_json((self.folder / "job.json").read_bytes())
 
     def start(self) -> dict[str, torch.Tensor]:
         """The tensors that training starts from, as views of the file: only what is read takes memory."""
@@ -124,13 +134,15 @@ class Job:
                 rmtree(path)
 
     def abandoned(self) -> bool:
-        """Whether the coordinator has died."""
-        with (self.folder / "coordinator.lock").open() as file:
-            try:
+        """Whether the coordinator has died, or is done and has removed the folder."""
+        try:
+            with (self.folder / "coordinator.lock").open() as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            return True
+        except BlockingIOError:
+            return False
+        except FileNotFoundError:
+            pass
+        return True
 
     def _put(self, name: str, told: Any) -> None:
         coming = self.folder / f"coming-{name}-{os.getpid()}"

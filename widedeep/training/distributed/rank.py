@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import warnings
@@ -24,10 +25,12 @@ SILENCE = timedelta(minutes=10)
 def main() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module="torchrec")
     job = Job(Path(sys.argv[1]))
-    training = job.described()[0]
-    dist.init_process_group("gloo", timeout=SILENCE)
+    # For each start of all ranks torchrun agrees on a free port with all machines: here it names a file that nobody has used.
+    store = f"file://{job.folder}/store-{os.environ['MASTER_PORT']}"
+    rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=world, timeout=SILENCE)
     try:
-        with deterministic(training.threads), torch.no_grad():
+        with deterministic(job.plan().training.threads), torch.no_grad():
             learn(job)
     except InterruptedError:
         pass  # nobody waits for the result: torchrun is not to start anybody again
@@ -40,8 +43,9 @@ def learn(job: Job) -> None:
     from widedeep.training.distributed.sharded import sharded_parts  # noqa: PLC0415 (TorchRec is imported after gloo is up)
 
     rank, world, cpu = dist.get_rank(), dist.get_world_size(), torch.device("cpu")
-    training, tables, checkpoint_s = job.described()
-    parts = sharded_parts(job.start(), tables, training)
+    plan = job.plan()
+    training = plan.training
+    parts = sharded_parts(job.start(), plan.tables, training)
     owned = {name: tensor for part in parts for name, tensor in part.tensors().items()}
     number = job.checkpoint()
     if number:
@@ -67,7 +71,7 @@ def learn(job: Job) -> None:
                     job.report({"chunk": number, "batch": first, "losses": told.tolist()})
         number += 1
         # Rank 0 decides for all. When it was saved changes nothing in the model.
-        due = torch.tensor([time.monotonic() - saved_at > checkpoint_s])
+        due = torch.tensor([time.monotonic() - saved_at > plan.checkpoint_s])
         dist.broadcast(due, 0)
         if due:
             save(job, number, rank, owned)
