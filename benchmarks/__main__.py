@@ -17,6 +17,7 @@ from benchmarks import (
     relevance,
     rollback,
     sample_chain,
+    scaling,
     transfer,
 )
 from benchmarks.dry_run import __main__ as dry_run
@@ -34,6 +35,7 @@ PARTS = {
     "quantile-refit": quantile_refit.main,
     "transfer": lambda: transfer.main([]),
     "engine": lambda: engine.main([]),
+    "scaling": lambda: scaling.main([]),
     "audit": lambda: audit.main([]),
     "rollback": lambda: rollback.main([]),
     "releases-page": lambda: releases_page.main([]),

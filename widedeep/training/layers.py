@@ -6,6 +6,8 @@ In bfloat16 the products read rounded copies of the weights; the weights themsel
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import torch
 from torch.nn import functional
@@ -17,6 +19,8 @@ from widedeep.model.linear import linear
 from widedeep.training import kernels
 from widedeep.training.embeddings import bits, padded
 from widedeep.training.optimizers import adagrad_step
+
+AddUp = Callable[[list[torch.Tensor]], Sequence[torch.Tensor]]
 
 
 class Layer:
@@ -45,17 +49,26 @@ class Layer:
         return {"": self.weights[..., kept].cpu().contiguous(), ".accumulator": self.accumulator[..., kept].cpu().contiguous()}
 
 
-class Layers:
-    """ReLU layers and the output layer. The logit has no bias here."""
+def _alone(gradients: list[torch.Tensor]) -> Sequence[torch.Tensor]:
+    return gradients
 
-    def __init__(self, tensors: Tensors, adagrad: AdaGrad, device: torch.device, precision: torch.dtype) -> None:
+
+class Layers:
+    """ReLU layers and the output layer. The logit has no bias here.
+
+    `add_up` adds the gradients to those of other processes that learn another share of the same batch.
+    """
+
+    def __init__(
+        self, tensors: Tensors, adagrad: AdaGrad, device: torch.device, precision: torch.dtype, add_up: AddUp = _alone
+    ) -> None:
         # Padding meets zero inputs, so its gradients are zero and it never learns.
         first = "hidden.0.weight" if "hidden.0.weight" in tensors else "output.weight"
         self._named = {name: Layer(tensors, name, device, precision, pad=name == first) for name in deep_layers(tensors)}
         depth = sum(name.startswith("hidden.") for name in self._named) // 2
         self._hidden = [(self._named[f"hidden.{i}.weight"], self._named[f"hidden.{i}.bias"]) for i in range(depth)]
         self._output = self._named["output.weight"]
-        self._adagrad = adagrad
+        self._adagrad, self._add_up = adagrad, add_up
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B,) float32 logits; x (B, I) in the layers' precision."""
@@ -76,7 +89,7 @@ class Layers:
             inputs = self._inputs.pop()
             gradients += [(weight, _weight_gradient(flowing, inputs)), (bias, flowing.sum(0, dtype=torch.float32))]
             flowing = linear(flowing, weight.read.t())
-        for layer, gradient in gradients:
+        for (layer, _), gradient in zip(gradients, self._add_up([gradient for _, gradient in gradients]), strict=True):
             layer.learn(gradient, self._adagrad)
         return flowing
 

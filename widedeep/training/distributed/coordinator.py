@@ -18,7 +18,7 @@ import torch
 from widedeep.data.contract import Training
 from widedeep.errors import TrainingError
 from widedeep.model.bundle import Bundle, Tensors
-from widedeep.training.distributed.job import POLL_S, TABLE_OF, Job, Plan
+from widedeep.training.distributed.job import ACCUMULATOR, POLL_S, SHARD, TABLE, TABLE_OF, Job, Plan
 from widedeep.training.distributed.machines import ALONE, PREFIX, Machines, remove_abandoned
 from widedeep.training.distributed.torchrun import started, stop
 from widedeep.training.parts import STATES, WIDE
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MATRICES = {TABLE: "embedding", ACCUMULATOR: "embedding.accumulator"}
 ERROR = re.compile(r"^\[rank\d+\]: [\w.]+(Error|Exception): |Signal \d+ \(SIG(?!TERM)")
 
 
@@ -75,17 +76,17 @@ def gathered(bundle: Bundle, tables: Sequence[str], shards: Sequence[Mapping[str
     for shard in shards:
         for key, tensor in shard.items():
             kind, _, table = key.partition("/")
-            if kind.startswith("table"):
-                matrix = whole[kind.replace("table", "embedding", 1)]
+            if kind in MATRICES:
+                matrix = whole[MATRICES[kind]]
                 matrix[rows[table]] = tensor[:, : matrix.shape[1]]
-            elif not key.startswith("wide"):
+            elif not key.startswith(SHARD):
                 whole[key] = tensor
     if WIDE[0] in whole:
         sizes = [len(whole[name]) for name in WIDE]
         for state in STATES:
             joined = torch.empty(sum(sizes))
             for rank, shard in enumerate(shards):
-                joined[rank :: len(shards)] = shard[f"wide{state}"]
+                joined[rank :: len(shards)] = shard[SHARD + state]
             whole |= {name + state: part.clone() for name, part in zip(WIDE, joined.split_with_sizes(sizes), strict=True)}
     return whole
 

@@ -26,6 +26,9 @@ POLL_S = 0.01
 TABLE_OF = "embedding.table"
 """Beside a bundle's tensors, (V,) int32: the number of the table that a row of the embedding matrix belongs to; -1: to none."""
 
+TABLE, ACCUMULATOR, SHARD = "table", "table.accumulator", "wide.shard"
+"""In what a rank owns: a feature's embedding table and its accumulator, behind a slash its name; its rows of the wide part."""
+
 
 class Plan(Value):
     """What ranks are to do.
@@ -165,7 +168,7 @@ def _arrays(encoded: EncodedBatch) -> dict[str, np.ndarray]:
 
 
 def _encoded(folder: Path) -> EncodedBatch:
-    arrays = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in folder.iterdir()}
+    arrays = {path.stem: np.load(path, mmap_mode="c", allow_pickle=False) for path in folder.iterdir()}
     bags = [
         Bag(arrays[f"bag-{m}-flat"], arrays[f"bag-{m}-offsets"]) for m in range(sum(n.startswith("bag-") for n in arrays) // 2)
     ]

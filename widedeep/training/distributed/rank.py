@@ -6,6 +6,7 @@ import os
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,7 +16,8 @@ import torch.distributed as dist
 from widedeep.features.encoding import EncodedBatch
 from widedeep.model.determinism import deterministic
 from widedeep.training.distributed.job import Job
-from widedeep.training.parts import learn_batch
+from widedeep.training.distributed.sharded import sharded_parts
+from widedeep.training.parts import LearningPart, learn_batch
 
 REPORT_BATCHES = 16
 SILENCE = timedelta(minutes=10)
@@ -40,18 +42,12 @@ def main() -> None:
 
 def learn(job: Job) -> None:
     """Learn chunk after chunk, from the last checkpoint on, and leave a checkpoint of all."""
-    from widedeep.training.distributed.sharded import sharded_parts  # noqa: PLC0415 (TorchRec is imported after gloo is up)
-
     rank, world, cpu = dist.get_rank(), dist.get_world_size(), torch.device("cpu")
     plan = job.plan()
     training = plan.training
-    parts = sharded_parts(job.start(), plan.tables, training)
-    owned = {name: tensor for part in parts for name, tensor in part.tensors().items()}
     number = job.checkpoint()
-    if number:
-        saved = job.shard(number, rank)
-        for name, tensor in owned.items():
-            tensor.copy_(saved[name])
+    saved = job.shard(number, rank) if number else {}
+    parts = sharded_parts(job.start() | saved, plan.tables, training)
     if rank == 0:
         job.report({"begins": number})
     saved_at = time.monotonic()
@@ -74,9 +70,9 @@ def learn(job: Job) -> None:
         due = torch.tensor([time.monotonic() - saved_at > plan.checkpoint_s])
         dist.broadcast(due, 0)
         if due:
-            save(job, number, rank, owned)
+            save(job, number, rank, parts)
             saved_at = time.monotonic()
-    save(job, number, rank, owned)
+    save(job, number, rank, parts)
 
 
 def share(chunk: EncodedBatch, start: int, stop: int, rank: int, world: int) -> EncodedBatch:
@@ -85,8 +81,8 @@ def share(chunk: EncodedBatch, start: int, stop: int, rank: int, world: int) -> 
     return chunk.slice(start + rows * rank // world, start + rows * (rank + 1) // world)
 
 
-def save(job: Job, chunks: int, rank: int, owned: dict[str, torch.Tensor]) -> None:
-    job.save_shard(chunks, rank, owned)
+def save(job: Job, chunks: int, rank: int, parts: Sequence[LearningPart]) -> None:
+    job.save_shard(chunks, rank, {name: tensor for part in parts for name, tensor in part.tensors().items()})
     dist.barrier()
     if rank == 0:
         job.commit(chunks)

@@ -5,15 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 import torch.distributed as dist
 import torchrec.optim
 from torch import nn
-from torch.nn import functional
 from torchrec import EmbeddingBagCollection, EmbeddingBagConfig, KeyedJaggedTensor, PoolingType
 from torchrec.distributed import DistributedModelParallel
 from torchrec.distributed.comm_ops import set_gradient_division
@@ -25,8 +23,10 @@ from torchrec.optim.apply_optimizer_in_backward import apply_optimizer_in_backwa
 
 from widedeep.data.contract import AdaGrad, Ftrl, Training
 from widedeep.features.encoding import EncodedBatch
-from widedeep.model.forward import deep_layers
-from widedeep.training.distributed.job import TABLE_OF
+from widedeep.model.bundle import Tensors
+from widedeep.training.distributed.job import ACCUMULATOR, SHARD, TABLE, TABLE_OF
+from widedeep.training.embeddings import padded
+from widedeep.training.layers import Layers
 from widedeep.training.optimizers import FtrlTable, distinct
 from widedeep.training.parts import PRECISIONS, STATES, WIDE, LearningPart
 
@@ -34,14 +34,13 @@ FBGEMM_WIDTH = 4
 """Widths of tables are multiples of it."""
 
 
-class ShardedPart(LearningPart, Protocol):
-    """`tensors` are what this rank owns, under names of its own, as views: copying into them restores it."""
+def sharded_parts(start: Tensors, tables: Sequence[str], training: Training) -> list[LearningPart]:
+    """This rank's parts of the model that the tensors are of; where what a rank owns stands among them, it goes on from that.
 
-
-def sharded_parts(start: Mapping[str, torch.Tensor], tables: Sequence[str], training: Training) -> list[ShardedPart]:
-    """This rank's parts of the model that the tensors are of."""
+    `tensors` of these parts are what this rank owns, and what all hold.
+    """
     # As in one process: the joint bias is learnt by FTRL without L1.
-    parts: list[ShardedPart] = [ReplicatedBias(start, training.ftrl)]
+    parts: list[LearningPart] = [ReplicatedBias(start, training.ftrl)]
     if WIDE[0] in start:
         parts.append(ShardedWide(start, training.ftrl))
     if "embedding" in start:
@@ -52,7 +51,7 @@ def sharded_parts(start: Mapping[str, torch.Tensor], tables: Sequence[str], trai
 class ReplicatedBias:
     """The bias, which all ranks hold and learn alike."""
 
-    def __init__(self, start: Mapping[str, torch.Tensor], ftrl: Ftrl) -> None:
+    def __init__(self, start: Tensors, ftrl: Ftrl) -> None:
         self._table = FtrlTable(*(start[f"bias{state}"].clone() for state in STATES))
         self._ftrl, self._row = ftrl, torch.zeros(1, dtype=torch.int64)
 
@@ -74,14 +73,17 @@ class ShardedWide:
     TorchRec has no FTRL. A batch asks the owners for the weights of its distinct rows, and sends them its gradients.
     """
 
-    def __init__(self, start: Mapping[str, torch.Tensor], ftrl: Ftrl) -> None:
+    def __init__(self, start: Tensors, ftrl: Ftrl) -> None:
         self._rank, self._world, self._ftrl = dist.get_rank(), dist.get_world_size(), ftrl
-        self._table = FtrlTable(*(self._own([start[name + state] for name in WIDE]) for state in STATES))
+        kept = f"{SHARD}{STATES[0]}" in start
+        self._table = FtrlTable(
+            *(start[SHARD + state].clone() if kept else self._own([start[name + state] for name in WIDE]) for state in STATES)
+        )
 
     def logits(self, batch: EncodedBatch) -> torch.Tensor:
         entries = batch.wide
         self._row_of = torch.from_numpy(entries.row_of())
-        rows, codes = distinct(torch.from_numpy(np.array(entries.flat, np.int64)))
+        rows, codes = distinct(torch.from_numpy(entries.flat).to(torch.int64))
         owner = rows % self._world
         by_owner = torch.argsort(owner, stable=True)
         self._sent = torch.bincount(owner, minlength=self._world)
@@ -103,7 +105,7 @@ class ShardedWide:
         self._table.step(rows, torch.zeros(len(rows)).index_add_(0, codes, gradients), self._ftrl, l1=self._ftrl.l1)
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        return dict(zip([f"wide{state}" for state in STATES], _states(self._table), strict=True))
+        return dict(zip([SHARD + state for state in STATES], _states(self._table), strict=True))
 
     def _own(self, tables: list[torch.Tensor]) -> torch.Tensor:
         """Every W-th row of the tables behind each other, without joining them."""
@@ -120,9 +122,7 @@ class ShardedWide:
 class ShardedDeep:
     """Embedding tables, each whole in one rank (TorchRec, with AdaGrad fused into it), and layers, which all ranks hold."""
 
-    def __init__(
-        self, start: Mapping[str, torch.Tensor], tables: Sequence[str], adagrad: AdaGrad, precision: torch.dtype
-    ) -> None:
+    def __init__(self, start: Tensors, tables: Sequence[str], adagrad: AdaGrad, precision: torch.dtype) -> None:
         self._names, self._width, self._precision = list(tables), start["embedding"].shape[1], precision
         table_of = start[TABLE_OF]
         self._local, sizes = places(table_of, len(tables))
@@ -132,44 +132,31 @@ class ShardedDeep:
         self._owned = _owned(self._tables)
         for name, (weights, accumulator) in self._owned.items():
             rows = torch.nonzero(table_of == self._names.index(name)).squeeze(1)
-            for own, whole in ((weights, "embedding"), (accumulator, "embedding.accumulator")):
+            for own, whole, kept in ((weights, "embedding", TABLE), (accumulator, "embedding.accumulator", ACCUMULATOR)):
                 own.zero_()
-                own[:, : self._width] = start[whole][rows]
-        layers = deep_layers(start)
-        self._layers = {name: nn.Parameter(tensor.clone()) for name, tensor in layers.items()}
-        self._optimizer = torch.optim.Adagrad(self._layers.values(), lr=adagrad.learning_rate, eps=adagrad.epsilon)
-        for name, layer in self._layers.items():
-            self._optimizer.state[layer]["sum"].copy_(start[f"{name}.accumulator"])
+                own[:, : self._width] = (
+                    start[f"{kept}/{name}"][:, : self._width] if f"{kept}/{name}" in start else start[whole][rows]
+                )
+        self._layers = Layers(start, adagrad, torch.device("cpu"), precision, added_up)
 
     def logits(self, batch: EncodedBatch) -> torch.Tensor:
         with torch.enable_grad():
             pooled = self._tables(self._keyed(batch)).to_dict()  # in the order of their ranks, not of their names
-            embedded = [pooled[name][:, : self._width] for name in self._names]
-            x = torch.cat([*embedded, torch.from_numpy(np.array(batch.dense))], 1)
-            with torch.autocast("cpu", self._precision, enabled=self._precision != torch.float32):
-                for i in range(sum(name.endswith(".bias") for name in self._layers)):
-                    x = functional.linear(x, self._layers[f"hidden.{i}.weight"], self._layers[f"hidden.{i}.bias"]).relu()
-                self._logits = functional.linear(x, self._layers["output.weight"]).squeeze(1).float()
-        return self._logits.detach()
+            self._embedded = torch.cat([pooled[name][:, : self._width] for name in self._names], 1)
+        embedded, dense = self._embedded.shape[1], batch.dense.shape[1]
+        x = torch.zeros(len(batch), padded(embedded + dense), dtype=self._precision)
+        x[:, :embedded] = self._embedded.detach()
+        x[:, embedded : embedded + dense] = torch.from_numpy(batch.dense)
+        return self._layers.forward(x)
 
     def learn(self, residual: torch.Tensor, rows: int, /) -> None:
-        self._optimizer.zero_grad()
-        torch.autograd.backward(self._logits, residual / rows)
-        # All gradients in one piece: DistributedDataParallel lays out its buckets anew after the first batch, and with them the
-        # order of the sums, so that the bytes would depend on where training began.
-        gradients = [layer.grad for layer in self._layers.values() if layer.grad is not None]
-        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-        dist.all_reduce(flat)
-        for gradient, summed in zip(gradients, flat.split_with_sizes([g.numel() for g in gradients]), strict=True):
-            gradient.copy_(summed.view_as(gradient))
-        self._optimizer.step()
+        flowing = self._layers.backward(residual / rows)
+        torch.autograd.backward(self._embedded, flowing[:, : self._embedded.shape[1]].float())
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        owned: dict[str, torch.Tensor] = {}
+        owned = self._layers.tensors()
         for name, (weights, accumulator) in self._owned.items():
-            owned |= {f"table/{name}": weights, f"table.accumulator/{name}": accumulator}
-        for name, layer in self._layers.items():
-            owned |= {name: layer.detach(), f"{name}.accumulator": self._optimizer.state[layer]["sum"]}
+            owned |= {f"{TABLE}/{name}": weights, f"{ACCUMULATOR}/{name}": accumulator}
         return owned
 
     def _keyed(self, batch: EncodedBatch) -> KeyedJaggedTensor:
@@ -179,6 +166,16 @@ class ShardedDeep:
         lengths = [*(single for _ in range(batch.rows.shape[1])), *(bag.lengths() for bag in batch.bags)]
         values = self._local[torch.from_numpy(np.concatenate(flats).astype(np.int64))]
         return KeyedJaggedTensor(self._names, values.to(torch.int64), lengths=torch.from_numpy(np.concatenate(lengths)))
+
+
+def added_up(gradients: list[torch.Tensor]) -> Sequence[torch.Tensor]:
+    """The gradients of all ranks, in float32. They travel in one piece: DistributedDataParallel lays out its buckets anew after
+    the first batch, and with them the order of the sums, so that the bytes would depend on where training began.
+    """
+    flat = torch.cat([gradient.float().reshape(-1) for gradient in gradients])
+    dist.all_reduce(flat)
+    parts = flat.split_with_sizes([gradient.numel() for gradient in gradients])
+    return [part.view_as(gradient) for part, gradient in zip(parts, gradients, strict=True)]
 
 
 def places(table_of: torch.Tensor, tables: int) -> tuple[torch.Tensor, list[int]]:
