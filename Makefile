@@ -85,7 +85,7 @@ check: $(READY) ## Format, lint, types, layers, images and manifests: what to ru
 	$(BIN)/hadolint --failure-threshold warning docker/Dockerfile docker/standins/*/Dockerfile
 	$(BIN)/shellcheck docker/*.sh docker/standins/*/*.sh .ci/run
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker/compose.yaml docker/compose.gpu.yaml
-	$(BIN)/kubernetes-validate --strict --quiet docker/kubernetes/{serving,settings,training-pod}.yaml
+	$(BIN)/kubernetes-validate --strict --quiet docker/kubernetes/{serving,settings,training-machines,training-pod}.yaml
 
 format: $(READY) ## Format, and repair what the linter can
 	$(BIN)/ruff format .

@@ -15,7 +15,10 @@ README = (FOLDER.parent / "README.md").read_text()
 VALUES: dict[str, Any] = yaml.safe_load((FOLDER / "airflow-values.yaml").read_text())
 SERVING = {part["kind"]: part for part in yaml.safe_load_all((FOLDER / "serving.yaml").read_text())}
 TRAINING = yaml.safe_load((FOLDER / "training-pod.yaml").read_text())
-PODS = {"training": TRAINING["spec"], "serving": SERVING["Deployment"]["spec"]["template"]["spec"]}
+MACHINES = {part["kind"]: part for part in yaml.safe_load_all((FOLDER / "training-machines.yaml").read_text())}
+PODS = {"training": TRAINING["spec"]} | {
+    name: parts["Deployment"]["spec"]["template"]["spec"] for name, parts in (("serving", SERVING), ("machines", MACHINES))
+}
 
 
 def test_every_option_in_the_chart_s_values_is_known_to_airflow() -> None:
@@ -58,6 +61,15 @@ def test_training_asks_for_a_gpu_on_nodes_that_are_kept_for_it() -> None:
     assert container["name"] == "base", "Airflow's executor looks for this name"
     assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
     assert TRAINING["spec"]["nodeSelector"]
+
+
+def test_machines_that_join_are_told_of_one_more_than_they_are_and_of_the_folder_that_they_share() -> None:
+    (container,) = PODS["machines"]["containers"]
+    told = {variable["name"]: variable["value"] for variable in container["env"]}
+
+    assert int(told["WIDEDEEP_TRAINING_MACHINES"]) == MACHINES["Deployment"]["spec"]["replicas"] + 1
+    assert told["WIDEDEEP_TRAINING_FOLDER"] in {mount["mountPath"] for mount in container["volumeMounts"]}
+    assert {name.removeprefix("WIDEDEEP_").lower() for name in told} <= Settings.model_fields.keys()
 
 
 def test_the_template_lies_where_tasks_that_train_name_it() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
+from tempfile import gettempdir
 from time import sleep
 
 from widedeep.errors import UsageError
@@ -21,10 +23,17 @@ LOOK_S = 0.5
 
 @dataclass(frozen=True)
 class Machines:
-    """`count` machines, each of which runs as many of the processes; `folder` is one that all of them see."""
+    """`count` machines, each of which runs as many of the processes; `folder` is one that all of them see.
+
+    One machine needs none but its folder for temporary files.
+    """
 
     count: int = 1
-    folder: Path | None = None
+    shared: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        return self.shared or Path(gettempdir())
 
     def require_even(self, processes: int) -> None:
         """Raise UsageError if they can't share the processes evenly, or more than one have no folder."""
@@ -33,7 +42,7 @@ class Machines:
                 f"training.processes is {processes}, and {self.count} machines (WIDEDEEP_TRAINING_MACHINES) can't share them "
                 "evenly. Make it a multiple."
             )
-        if self.count > 1 and self.folder is None:
+        if self.count > 1 and self.shared is None:
             raise UsageError(
                 f"{self.count} machines (WIDEDEEP_TRAINING_MACHINES) share a folder, and none is set. Set "
                 "WIDEDEEP_TRAINING_FOLDER to one that all of them see, here and where `widedeep join` runs."
@@ -55,15 +64,17 @@ def join(machines: Machines, stopped: Callable[[], bool]) -> None:
         sleep(LOOK_S)
 
 
-def remove_abandoned(folder: Path | None) -> None:
-    """What coordinators that were killed have left in a folder that is kept."""
+def remove_abandoned(folder: Path) -> None:
+    """What coordinators that were killed have left there."""
     for job in _jobs(folder):
         if job.abandoned():
             rmtree(job.folder, ignore_errors=True)
 
 
-def _jobs(folder: Path | None) -> list[Job]:
-    return [] if folder is None else [Job(path.parent) for path in sorted(folder.glob(f"{PREFIX}*/job.json"))]
+def _jobs(folder: Path) -> list[Job]:
+    """Those that are ours: other users' are not even looked into."""
+    own = [path for path in sorted(folder.glob(f"{PREFIX}*")) if path.stat().st_uid == os.getuid()]
+    return [Job(path) for path in own if (path / "job.json").exists()]
 
 
 def _take_part(job: Job, machines: Machines, stopped: Callable[[], bool]) -> None:
