@@ -38,7 +38,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 # podman writes down health checks in Docker's format only.
 IMAGE = $(BUILD) $(if $(findstring podman,$(ENGINE)),--format docker) --file docker/Dockerfile --build-arg BASE=$(BASE) \
 	--build-arg TORCH_VERSION=$(TORCH_VERSION) --build-arg TORCH_INDEX=$(TORCH_INDEX) \
-	--label org.opencontainers.image.version=$(VERSION) \
+	--label org.opencontainers.image.version=$(VERSION) --label org.opencontainers.image.base.name=$(BASE) \
 	--label org.opencontainers.image.revision=$$(git rev-parse HEAD 2>/dev/null || echo unknown)
 say = @printf '\033[1m%s\033[0m\n'
 
