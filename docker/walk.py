@@ -1,9 +1,10 @@
 """The containers, walked through for real: `make compose-test`.
 
-From copies of this folder, with secrets of their own. First plainly: start, a bootstrap and a day through Airflow's REST API.
-Then with workers, two of them for training: a worker's container is killed in training, the store is cut off in publishing, and
-the scheduler is started anew; the scoring server ranks, a backup is made, the volumes are wiped, the backup is restored, every
-release verified and one day more learnt. At last nothing of it is left. Writes `benchmarks/results/compose.json`.
+From copies of this folder, with secrets of their own. First plainly, by the local executor: start, a bootstrap and three days
+through Airflow's REST API. Then with workers, two of them for training: a worker's container is killed in training, the store is
+cut off in publishing, and the scheduler is started anew; the scoring server ranks, a backup is made, the volumes are wiped, the
+backup is restored, every release verified and one day more learnt. At last nothing of it is left. Writes
+`benchmarks/results/compose.json`; with `local` or `celery` as an argument it walks that part alone, and writes nothing.
 
 The images are there already (`make image`); AIRFLOW_IMAGE, SERVING_IMAGE, POSTGRES_IMAGE, SEAWEEDFS_IMAGE and REDIS_IMAGE name
 others than the defaults.
@@ -18,7 +19,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -41,6 +42,7 @@ IMAGES = {
 }
 """Empty: the default of compose.yaml."""
 FILES = ("compose.yaml", "compose.sh", "start.sh", "backup.sh", "restore.sh")
+PARTS = {"local", "celery"}
 CUT_OFF_S = 30
 HEALTHY_S = 600
 RUN_S = 900
@@ -218,17 +220,21 @@ class Walk:
         sys.stdout.flush()
 
 
-def main() -> None:
+def main(parts: Collection[str]) -> None:
     engine, walk = Engine(), Walk()
     if left := engine.left():
         raise WalkError(f"of an earlier walk there is {', '.join(left)}; remove it first")
     with walk.step("the images: any uid, no tools, no secrets") as found:
         found.update(image_checks(engine))
     with TemporaryDirectory(prefix="widedeep-walk-") as scratch:
-        with stack_of(walk, engine, Path(scratch) / "plain", "--sample") as stack:
-            walk_plainly(walk, stack)
-        with stack_of(walk, engine, Path(scratch) / "celery", "--celery", "--serve", "--sample") as stack:
-            walk_through_faults(walk, stack, Path(scratch) / "backup")
+        if "local" in parts:
+            with stack_of(walk, engine, Path(scratch) / "local", "--sample") as stack:
+                walk_plainly(walk, stack)
+        if "celery" in parts:
+            with stack_of(walk, engine, Path(scratch) / "celery", "--celery", "--serve", "--sample") as stack:
+                walk_through_faults(walk, stack, Path(scratch) / "backup")
+    if set(parts) != PARTS:
+        return
     result = {"machine": described(), "engine": engine.version(), "images": image_facts(engine), "steps": walk.steps}
     (RESULTS / "compose.json").write_text(json.dumps(result, indent=2) + "\n")
 
@@ -258,8 +264,16 @@ def walk_plainly(walk: Walk, stack: Stack) -> None:
         stack.await_healthy()
     with walk.step("local executor: bootstrap"):
         await_bootstrap(stack)
-    with walk.step("local executor: a day") as found:
-        found.update(Day(stack, stack.days[0]).await_end())
+    first, second, third, _ = stack.days
+    with walk.step("local executor: a day, and a log while its task runs") as found:
+        day = Day(stack, first)
+        read_running_log(day)
+        found.update(day.await_end())
+    for span in (second, third):
+        with walk.step("local executor: a day") as found:
+            found.update(Day(stack, span).await_end())
+    with walk.step("local executor: a task's log is read from the bucket"):
+        read_log(stack, first)
     with walk.step("local executor: memory of each container") as found:
         found["memory"] = memory(stack.engine)
 
@@ -383,6 +397,19 @@ def read_log(stack: Stack, span: date) -> None:
         raise WalkError(f"{path} does not come from the bucket: {told[:500]}")
 
 
+def read_running_log(day: Day) -> None:
+    """From the container in which it runs."""
+    day.await_task("train", "running")
+    told = ""
+
+    def served() -> bool:
+        nonlocal told
+        told = json.dumps(day.api.get(f"{day.path}/taskInstances/train/logs/1"))
+        return ":8793/" in told and "Could not read" not in told
+
+    _until(served, 30, lambda: f"the running task's log: {told[:1000]}")
+
+
 def state(stack: Stack) -> dict[str, Any]:
     """What a restore has to bring back."""
     runs = stack.api().get(f"dags/{RETRAIN}/dagRuns?limit=100")["dag_runs"]
@@ -503,7 +530,9 @@ if __name__ == "__main__":
     # Also in the background, where a shell ignores SIGINT for it: whatever ends it, nothing is left.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
+    if unknown := set(sys.argv[1:]) - PARTS:
+        sys.exit(f"error: {', '.join(unknown)}: the parts are {' and '.join(sorted(PARTS))}")
     try:
-        main()
+        main(set(sys.argv[1:]) or PARTS)
     except WalkError as error:
         sys.exit(f"error: {error}")
