@@ -1,6 +1,7 @@
 """The scripts beside compose.yaml: secrets that are nobody else's, and a copy of the bucket that comes back as it was."""
 
 import io
+import os
 import shutil
 import stat
 import subprocess
@@ -123,6 +124,56 @@ def test_a_backup_with_other_secrets_leaves_those_of_this_server_as_they_are(tmp
 
     assert (refused.returncode, "move it away" in refused.stderr) == (1, True)
     assert {file.name: file.read_bytes() for file in here.iterdir() if file.name != "restore.sh"} == before
+
+
+@pytest.fixture
+def podman_compose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """In place of an engine: takes down what it is asked, in the file that is returned. Its database has $TABLES tables."""
+    told, programs = tmp_path / "told", tmp_path / "bin"
+    programs.mkdir()
+    (programs / "docker").write_text("#!/bin/sh\nexit 1\n")
+    (programs / "podman-compose").write_text(
+        f'#!/bin/sh\necho "$*" >> "{told}"\n'
+        'case "$*" in *psql*) echo "$TABLES" ;; *config*) echo scheduler ;; *" load"|*pg_restore*) cat > /dev/null ;; esac\n'
+    )
+    for program in programs.iterdir():
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    return told
+
+
+def restored(tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    start(tmp_path / "backup")
+    for name in ("airflow.dump", "bucket.tar"):
+        (tmp_path / "backup" / name).touch()
+    (tmp_path / "here").mkdir()
+    shutil.copy(DOCKER / "compose.sh", tmp_path / "here")
+    return script(tmp_path / "here", "restore.sh", tmp_path / "backup")
+
+
+def test_the_database_comes_back_last_and_as_one_so_that_a_restore_that_was_cut_off_is_run_again(
+    tmp_path: Path, podman_compose: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TABLES", "0")
+
+    assert restored(tmp_path).returncode == 0
+
+    asked = podman_compose.read_text().splitlines()
+    (database,) = [index for index, line in enumerate(asked) if "pg_restore" in line]
+    assert "mirror.py load" in asked[database - 1]
+    assert "--single-transaction" in asked[database]
+    assert asked[-1] == "up --detach --no-deps scheduler"
+
+
+def test_nothing_is_restored_over_a_database_in_use(
+    tmp_path: Path, podman_compose: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TABLES", "57")
+
+    refused = restored(tmp_path)
+
+    assert (refused.returncode, "57 tables" in refused.stderr) == (1, True)
+    assert not [line for line in podman_compose.read_text().splitlines() if "load" in line or "pg_restore" in line]
 
 
 def test_a_bucket_comes_back_as_it_was(mirror: ModuleType) -> None:
