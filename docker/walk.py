@@ -441,11 +441,9 @@ def image_checks(engine: Engine) -> dict[str, Any]:
     )
     engine("run", "--rm", "--user", uid, serving, "widedeep", "serve", "--help")
     for image in (airflow, serving):
-        tools = engine(
-            "run", "--rm", image, "sh", "-c", "id -u; python3 -m pip --version 2>/dev/null; command -v gcc make git; true"
-        ).split()
-        if tools[0] == "0" or tools[1:]:
-            raise WalkError(f"{image}: user {tools[0]}, and of a build's tools it has {tools[1:]}")
+        user, *unwanted = engine("run", "--rm", image, "sh", "-c", UNWANTED).split()
+        if user == "0" or unwanted:
+            raise WalkError(f"{image}: user {user}, and it has {unwanted}")
     template = f"{ROOT}/docker/kubernetes/training-pod.yaml:/template.yaml:ro"
     engine("run", "--rm", "--volume", template, airflow, "python3", "-c", READ_TEMPLATE)
     if _runs(engine.name, "run", "--rm", serving, "python3", "-c", "import airflow"):
@@ -459,6 +457,9 @@ def image_facts(engine: Engine) -> dict[str, str]:
 
     return {name: size(name) for name in IMAGES.values() if name}
 
+
+UNWANTED = "id -u; python3 -m pip --version 2>/dev/null; command -v gcc make git; find / -xdev -name '*.env' 2>/dev/null; true"
+"""Tells the user, and what of a build or of a server's settings is in an image."""
 
 READ_TEMPLATE = """
 from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
