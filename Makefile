@@ -120,6 +120,7 @@ screenshots: | $(READY) ## Take the README's pictures from the running stack (ne
 
 image: ## Build the images for docker/compose.yaml and docker/kubernetes/ (another base or torch: BASE=, TORCH_INDEX=)
 	@[ -n "$(ENGINE)" ] || { echo "neither podman nor docker is on the PATH; one of them builds images" >&2; exit 1; }
+	@[[ "$(TORCH_INDEX)" != *@* ]] || { echo "TORCH_INDEX stands in the image's history, for all to read: put its credentials into pip's settings, and lend them (BUILD, in docker/README.md)" >&2; exit 1; }
 	$(IMAGE) --target airflow --tag $(AIRFLOW_IMAGE) .
 	$(IMAGE) --target serving --tag $(SERVING_IMAGE) .
 
