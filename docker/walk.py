@@ -1,10 +1,11 @@
 """The containers, walked through for real: `make compose-test`.
 
 From copies of this folder, with secrets of their own. First plainly, by the local executor: start, a bootstrap and three days
-through Airflow's REST API. Then with workers, two of them for training: a worker's container is killed in training, the store is
-cut off in publishing, and the scheduler is started anew; the scoring server ranks, a backup is made, the volumes are wiped, the
-backup is restored, every release verified and one day more learnt. At last nothing of it is left. Writes
-`benchmarks/results/compose.json`; with `local` or `celery` as an argument it walks that part alone, and writes nothing.
+through Airflow's REST API; in one of them all containers are made anew. Then with workers, two of them for training: a worker's
+container is killed in training, the store is cut off in publishing, and the scheduler is started anew; the scoring server ranks,
+a backup is made, the volumes are wiped, the backup is restored, every release verified and one day more learnt. At last nothing
+of it is left. Writes `benchmarks/results/compose.json`; with `local` or `celery` as an argument it walks that part alone, and
+writes nothing.
 
 The images are there already (`make image`); AIRFLOW_IMAGE, SERVING_IMAGE, POSTGRES_IMAGE, SEAWEEDFS_IMAGE and REDIS_IMAGE name
 others than the defaults.
@@ -124,10 +125,14 @@ class Stack:
     def script(self, name: str, *arguments: str) -> None:
         _run([str(self.folder / name), *arguments], cwd=self.folder)
 
+    def stop(self, *options: str) -> str:
+        """Remove all containers. Returns what compose said."""
+        return _run([*self.engine.compose, "down", *options], cwd=self.folder)
+
     def down(self) -> list[str]:
-        """Stop and remove all of it with its volumes; returns what is left, after telling what compose said."""
+        """Remove all of it with its volumes; returns what is left, after telling what compose said."""
         # podman-compose takes what `--scale` has added for orphans.
-        told = _run([*self.engine.compose, "down", "--volumes", "--remove-orphans"], cwd=self.folder)
+        told = self.stop("--volumes", "--remove-orphans")
         if left := self.engine.left():
             sys.stderr.write(told)
         return left
@@ -269,9 +274,10 @@ def walk_plainly(walk: Walk, stack: Stack) -> None:
         day = Day(stack, first)
         read_running_log(day)
         found.update(day.await_end())
-    for span in (second, third):
-        with walk.step("local executor: a day") as found:
-            found.update(Day(stack, span).await_end())
+    with walk.step("local executor: a day in which all containers are made anew, as for a new version") as found:
+        found.update(make_anew(stack, Day(stack, second)))
+    with walk.step("local executor: a third day") as found:
+        found.update(Day(stack, third).await_end())
     with walk.step("local executor: a task's log is read from the bucket"):
         read_log(stack, first)
     with walk.step("local executor: memory of each container") as found:
@@ -283,6 +289,15 @@ def await_bootstrap(stack: Stack) -> None:
     api, run = stack.api(), f"dags/{BOOTSTRAP}/dagRuns/{bootstrap_run(*stack.history)}"
     _until(lambda: api.call("GET", run)[0] == 200, RUN_S, lambda: f"no {run}")  # noqa: PLR2004 (HTTP OK)
     await_run(api, run)
+
+
+def make_anew(stack: Stack, day: Day) -> dict[str, Any]:
+    """Down in training, and up again; the volumes stay."""
+    day.await_task("train", "running")
+    stack.stop()
+    stack.script("start.sh")
+    stack.await_healthy()
+    return day.await_end()
 
 
 def walk_through_faults(walk: Walk, stack: Stack, backup: Path) -> None:
