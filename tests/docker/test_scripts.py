@@ -247,4 +247,4 @@ print(*sorted({d for top in tops for d in known.get(top, ())}))
 
     optional = {"a2wsgi", "dill", "email-validator", "pydantic-extra-types", "python-multipart", "sniffio", "tqdm", "watchfiles"}
     names = {name.lower().replace("_", "-") for name in found} - {"torch", "widedeep"}
-    assert {name for name in names if f"\n{name}==" not in lock} <= optional | {"certifi", "dnspython"}
+    assert {name for name in names if f"\n{name}==" not in lock} <= optional | {"certifi", "cloudpickle", "dnspython"}
