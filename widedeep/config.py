@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import (
     BaseModel,
     ConfigDict,
-    DirectoryPath,
     Field,
     FilePath,
     SecretStr,
@@ -53,7 +52,7 @@ class Settings(BaseModel):
     require_signature: load no published release without such a signature.
     serve_token: what clients of the scoring server have to send; it listens beyond this machine only with one.
     training_machines, training_folder: on how many machines the processes of `training.engine: torchrec` run, and a folder that
-        all of them see; on each but the one that trains `widedeep join` runs.
+        all of them see; read where it trains. On the other machines `widedeep join` runs.
     alert_slack_conn: the Airflow connection of type `slackwebhook` that alerts go to; read by the Airflow edge only, as the rest.
     alert_email_to: addresses, with commas between them, that alerts are mailed to.
     alert_email_conn: the Airflow connection of type `smtp` that mails them; its extra names the sender (`from_email`).
@@ -83,7 +82,7 @@ class Settings(BaseModel):
     require_signature: bool = False
     serve_token: SecretStr | None = None
     training_machines: int = Field(default=1, ge=1, le=1024)
-    training_folder: DirectoryPath | None = None
+    training_folder: Path | None = None
     alert_slack_conn: ConnectionId | None = None
     alert_email_to: str | None = Field(default=None, pattern=r"^[^@\s,]+@[^@\s,]+(, *[^@\s,]+@[^@\s,]+)*$")
     alert_email_conn: ConnectionId = "smtp_default"

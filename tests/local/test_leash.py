@@ -7,12 +7,14 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 
-from widedeep.local.configuration import LEASH
+from widedeep import leash as module
 
+LEASH = Path(module.__file__)
 LEASHED = [sys.executable, "-I", str(LEASH)]
 # A part with two workers that ignore SIGTERM; the second has left the session and its parent, as a daemon does.
 PART = """

@@ -61,22 +61,18 @@ def bootstrap(first: First, last: Last) -> None:
 
 @app.command(rich_help_panel="Run")
 def join(
-    machines: Annotated[
-        int, typer.Option(min=2, envvar="WIDEDEEP_TRAINING_MACHINES", help="How many there are, with the one that trains.")
-    ],
     folder: Annotated[
-        Path, typer.Option(exists=True, file_okay=False, envvar="WIDEDEEP_TRAINING_FOLDER", help="That all of them see.")
+        Path, typer.Option(exists=True, file_okay=False, envvar="WIDEDEEP_TRAINING_FOLDER", help="That all machines see.")
     ],
 ) -> None:
     """Lend this machine to another one that trains (training.engine: torchrec), training after training, until interrupted."""
-    from widedeep.training.distributed.machines import Machines
     from widedeep.training.distributed.machines import join as lend
 
     stopped = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     with logged(logging.INFO):
-        lend(Machines(machines, folder), stopped.is_set)
+        lend(folder, stopped.is_set)
 
 
 @app.command(rich_help_panel="Run")

@@ -10,8 +10,8 @@ from pathlib import Path
 from random import Random
 
 from widedeep.errors import StackError
+from widedeep.leash import leashed
 from widedeep.local import environment, health, ports
-from widedeep.local.configuration import leashed
 from widedeep.local.parts import Part, parts_of
 from widedeep.local.stack import DAILY_SPANS, Place, Stack, create_stack, find_place
 

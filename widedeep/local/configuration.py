@@ -2,21 +2,14 @@
 
 import os
 import shlex
-import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
+from widedeep.leash import leashed
 from widedeep.local.parts import Part
 from widedeep.local.ports import HOST, port_of
 from widedeep.local.stack import Stack
 
-LEASH = Path(__file__).with_name("leash.py")
 GRACE_S = 20  # a part's time to stop in good order: a task that is under way gets most of it
-
-
-def leashed(command: Iterable[str], *options: str) -> list[str]:
-    """The command on a leash."""
-    return [sys.executable, "-I", str(LEASH), *options, "--", *command]
 
 
 def render(stack: Stack, parts: Iterable[Part]) -> str:

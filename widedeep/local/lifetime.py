@@ -20,7 +20,8 @@ from pathlib import Path
 import psutil
 
 from widedeep.errors import StackError
-from widedeep.local.configuration import GRACE_S, leashed, render
+from widedeep.leash import leashed
+from widedeep.local.configuration import GRACE_S, render
 from widedeep.local.parts import Part
 from widedeep.local.stack import Place, Stack, write_private
 from widedeep.local.supervisor import Supervisor

@@ -182,13 +182,15 @@ def _train(
     from widedeep.training.candidate import train_candidate
     from widedeep.training.distributed.machines import Machines
 
+    machines = Machines(place.settings.training_machines, place.settings.training_folder)
+    machines.check(place.contract.training)
     before, before_folder = load_release(place, parent, optimizer=True) if parent else (None, None)
     known = [erased for erased in erasures(place.store) if erased.erasure_id in lineage.erasures]
     if before and parent:
         before = _without_erased(before, parent, known, place.contract.user)
     parts = [(part, part_rows(place, part, forgotten_in(known, part.span))) for part in lineage.learnt]
-    machines = Machines(place.settings.training_machines, place.settings.training_folder)
-    bundle, report = train_candidate(before, parts, place.contract, lineage.seed, place.on_rows, machines)
+    with full_disk_told(machines.folder / "training"):
+        bundle, report = train_candidate(before, parts, place.contract, lineage.seed, place.on_rows, machines)
     del before
     folder = place.folder()
     catalogue = (

@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, product
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -24,13 +23,11 @@ from widedeep.features.quantiles import ENOUGH, Quantiles, drift, fit
 from widedeep.model.bundle import Bundle
 from widedeep.model.specification import Specification, row_bytes
 from widedeep.training.ahead import one_ahead
+from widedeep.training.distributed.machines import ALONE, Machines
 from widedeep.training.loop import Chunk, retrain_chunks
 from widedeep.training.recalibration import recalibrated
 from widedeep.training.sampling import sampled_rows
 from widedeep.training.warm_start import WarmStartReport, optimizer_of, warm_start
-
-if TYPE_CHECKING:
-    from widedeep.training.distributed.machines import Machines
 
 Parts = Sequence[tuple[Part, Rows | pa.Table]]
 OnProgress = Callable[[int, int], None]
@@ -90,7 +87,7 @@ def train_candidate(
     contract: Contract,
     seed: int,
     on_progress: OnProgress,
-    machines: Machines | None = None,
+    machines: Machines = ALONE,
 ) -> tuple[Bundle, TrainingReport]:
     """Sample, grow, warm-start, and learn each part in date order; the next chunk is encoded while one is learnt.
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,10 +19,8 @@ from widedeep.model.bundle import Bundle, Tensors
 from widedeep.model.determinism import deterministic
 from widedeep.model.forward import require_own
 from widedeep.training.device import training_device
+from widedeep.training.distributed.machines import ALONE, Machines
 from widedeep.training.parts import learn_batch, learning_parts
-
-if TYPE_CHECKING:
-    from widedeep.training.distributed.machines import Machines
 
 OnBatch = Callable[[int, float], None]
 
@@ -48,12 +45,12 @@ def retrain(bundle: Bundle, encoded: EncodedBatch, training: Training, seed: int
 
 
 def retrain_chunks(
-    bundle: Bundle, chunks: Iterable[Chunk], training: Training, on_batch: OnBatch, machines: Machines | None = None
+    bundle: Bundle, chunks: Iterable[Chunk], training: Training, on_batch: OnBatch, machines: Machines = ALONE
 ) -> Bundle:
     """A bundle that has learnt the rows once, chunk after chunk. The given one is used up: its tables are learnt in place.
 
     `on_batch(rows, log_loss)` hears of each batch: how many rows, and the sum of their log losses before they were learnt.
-    An engine of several processes runs them on these `machines`; None: on this one.
+    An engine of several processes runs them on these `machines`.
 
     Raises:
         IntegrityError: rows were encoded by other vocabularies than the bundle's, or have no labels.
@@ -68,7 +65,7 @@ def retrain_chunks(
     if training.engine == "torchrec":
         from widedeep.training.distributed.coordinator import learn_in_processes  # noqa: PLC0415 (an engine costs those who use it)
 
-        learnt = learn_in_processes(bundle, checked, training, on_batch, *filter(None, [machines]))
+        learnt = learn_in_processes(bundle, checked, training, on_batch, machines)
     else:
         learnt = _learn_here({**bundle.weights, **bundle.optimizer}, checked, training, on_batch)
     weights = {name: learnt[name] for name in bundle.weights}

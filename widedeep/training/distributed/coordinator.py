@@ -8,9 +8,9 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from time import sleep
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory, TemporaryFile
+from time import monotonic, sleep
+from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 import torch
@@ -22,7 +22,7 @@ from widedeep.training.distributed.job import ACCUMULATOR, POLL_S, SHARD, TABLE,
 from widedeep.training.distributed.machines import ALONE, PREFIX, Machines, remove_abandoned
 from widedeep.training.distributed.torchrun import started, stop
 from widedeep.training.parts import STATES, WIDE
-from widedeep.training.profile import torchrec_engine
+from widedeep.training.profile import numeric_profile, source_digest
 
 if TYPE_CHECKING:
     from widedeep.training.loop import Chunk, OnBatch
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MATRICES = {TABLE: "embedding", ACCUMULATOR: "embedding.accumulator"}
-ERROR = re.compile(r"^\[rank\d+\]: [\w.]+(Error|Exception): |Signal \d+ \(SIG(?!TERM)")
+ERROR = re.compile(r"^\[rank\d+\]: [\w.]+(Error|Exception): |^[\w.]*Rendezvous\w*Error|Signal \d+ \(SIG(?!TERM)|^[\w.]+Error: ")
+ECHO = re.compile(r"Connection (closed|reset) by peer|ChildFailedError|gloo")
+SILENT_S = 1200.0
+"""More than ranks wait for each other, and machines for machines."""
 
 
 def learn_in_processes(
@@ -41,24 +44,24 @@ def learn_in_processes(
     machines: Machines = ALONE,
     **plan: Any,
 ) -> Tensors:
-    """All tensors of the bundle after `training.processes` ranks have learnt the chunks. `plan`: what a `Plan` has
-    besides.
+    """All tensors of the bundle after `training.processes` ranks have learnt the chunks. `plan`: what a `Plan` has besides.
 
     Raises:
         UsageError: TorchRec is not installed, or the machines can't share the processes evenly.
-        TrainingError: ranks died more often than they are started again.
+        TrainingError: ranks died more often than they are started again, or nobody was heard of for long.
     """
-    torchrec_engine(training.processes)
-    machines.require_even(training.processes)
+    machines.check(training)
     tables = tuple(bundle.specification.features.keyed)
+    begun = {"training": training, "tables": tables, "machines": machines.count}
+    equal = {"profile": numeric_profile(training), "sources": source_digest()}
     remove_abandoned(machines.folder)
-    with TemporaryDirectory(prefix=PREFIX, dir=machines.folder) as folder:
+    with machines.turn(), TemporaryDirectory(prefix=PREFIX, dir=machines.folder, ignore_cleanup_errors=True) as folder:
         job = Job(Path(folder))
         with job.coordinated():
-            job.begin(Plan(training=training, tables=tables, **plan), _start(bundle, tables))
+            job.begin(Plan(**begun, **equal, **plan), _start(bundle, tables))
             if machines.count > 1:
                 log.info("waiting in %s for %d machines where `widedeep join` runs", machines.folder, machines.count - 1)
-            with _ranks(job, machines) as ranks:
+            with _ranks(job) as ranks:
                 count = 0
                 for count, chunk in enumerate(chunks, start=1):
                     job.put_chunk(count - 1, chunk.encoded.take(chunk.order()))
@@ -110,15 +113,15 @@ def _rows_of(bundle: Bundle, tables: Sequence[str]) -> Iterator[tuple[str, torch
 class Ranks:
     """torchrun and the processes that it watches."""
 
-    def __init__(self, job: Job, torchrun: subprocess.Popen[bytes], log_file: Path) -> None:
-        self._torchrun, self._log, self._plan = torchrun, log_file, job.plan()
+    def __init__(self, job: Job, torchrun: subprocess.Popen[bytes], output: IO[bytes]) -> None:
+        self._torchrun, self._output, self._plan = torchrun, output, job.plan()
         self._told, self._began = job.heard(), False
 
     def follow(self, chunk: int, rows: int, batch_size: int, on_batch: OnBatch) -> None:
         """Hear of each batch of the chunk, once, until all its rows are learnt.
 
         Raises:
-            TrainingError: ranks died too often.
+            TrainingError: ranks died too often, or are silent.
         """
         heard = 0
         while heard * batch_size < rows:
@@ -136,9 +139,10 @@ class Ranks:
             raise self._failed()
 
     def _next(self) -> dict[str, Any]:
+        since = monotonic()
         for told in self._told:
             if told is None:
-                if self._torchrun.poll() is not None:
+                if self._torchrun.poll() is not None or monotonic() - since > SILENT_S:
                     raise self._failed()
                 sleep(POLL_S)
             elif "begins" not in told:
@@ -150,23 +154,31 @@ class Ranks:
         raise AssertionError("reports never end")
 
     def _failed(self) -> TrainingError:
-        lines = [line for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
+        self._output.seek(0)
+        lines = [line for line in self._output.read().decode(errors="replace").splitlines() if line.strip()]
         log.error("torchrun and its processes said at last:\n%s", "\n".join(lines[-80:]))
-        cause = next((line for line in reversed(lines) if ERROR.search(line)), "see the log")
+        causes = [line.strip() for line in lines if ERROR.search(line)]
+        # Those who hear of another one's death die of it, too.
+        cause = next((line for line in reversed(causes) if not ECHO.search(line)), causes[-1] if causes else "no reason was told")
+        ended = (
+            "were silent for too long"
+            if self._torchrun.poll() is None
+            else f"ended, after {self._plan.restarts} restarts at most"
+        )
+        others = self._plan.machines - 1
+        hint = f" Does `widedeep join` run on {others} other machines, in the same folder?" if others and not self._began else ""
         return TrainingError(
-            f"the {self._plan.training.processes} processes that train together (training.engine torchrec) died "
-            f"{self._plan.restarts + 1} times, at last: "
-            f"{cause.strip():.300}. Nothing was staged; try again, or with fewer processes if memory ran out."
+            f"the {self._plan.training.processes} processes that train together (training.engine torchrec) {ended}: "
+            f"{cause:.400}.{hint} Nothing was staged; the log above has more. Where one was killed, memory may have run out."
         )
 
 
 @contextmanager
-def _ranks(job: Job, machines: Machines) -> Iterator[Ranks]:
-    """Started, and stopped if anything goes wrong here."""
-    log_file = job.folder / "ranks.log"
-    with log_file.open("wb") as output:
-        torchrun = started(job, machines.count, output)
-    try:
-        yield Ranks(job, torchrun, log_file)
-    finally:
-        stop(torchrun)
+def _ranks(job: Job) -> Iterator[Ranks]:
+    """Started, and stopped if anything goes wrong here. What they say is kept apart from the folder: its disk may be full."""
+    with TemporaryFile() as output:
+        torchrun = started(job, output)
+        try:
+            yield Ranks(job, torchrun, output)
+        finally:
+            stop(torchrun)

@@ -15,17 +15,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from widedeep.artifacts import Value
+from widedeep.artifacts import Digest, NumericProfile, Value
 from widedeep.data.contract import Training
 from widedeep.features.bags import Bag
 from widedeep.features.encoding import EncodedBatch
+from widedeep.model.bundle import write_tensors
 
-POLL_S = 0.01
+POLL_S, ALIVE_S = 0.02, 0.5
+"""How often one looks for what the other side has written, and how often for whether it is alive."""
 TABLE_OF = "embedding.table"
 """Beside a bundle's tensors, (V,) int32: the number of the table that a row of the embedding matrix belongs to; -1: to none."""
 
+LOCK = "coordinator.lock"
 TABLE, ACCUMULATOR, SHARD = "table", "table.accumulator", "wide.shard"
 """In what a rank owns: a feature's embedding table and its accumulator, behind a slash its name; its rows of the wide part."""
 
@@ -34,11 +37,16 @@ class Plan(Value):
     """What ranks are to do.
 
     tables: the features that have an embedding table, in the order of a batch.
+    machines: on how many the ranks run.
+    profile, sources: what the coordinator computes with; a rank that differs would make other bytes under the same id.
     checkpoint_s: seconds from one checkpoint to the next. restarts: how often ranks that have died are started again.
     """
 
     training: Training
     tables: tuple[str, ...]
+    machines: int
+    profile: NumericProfile
+    sources: Digest
     checkpoint_s: float = 60.0
     restarts: int = 3
 
@@ -51,7 +59,7 @@ class Job:
 
     def begin(self, plan: Plan, tensors: Mapping[str, torch.Tensor]) -> None:
         """`tensors` are what the ranks start from."""
-        save_file(dict(tensors), self.folder / "start.safetensors")
+        write_tensors(tensors, self.folder / "start.safetensors")
         self._put("job.json", plan.model_dump(mode="json"))
 
     def put_chunk(self, number: int, encoded: EncodedBatch) -> None:
@@ -90,7 +98,7 @@ class Job:
     @contextmanager
     def coordinated(self) -> Iterator[None]:
         """While this is open, `abandoned` is false, in whatever process; a process that dies lets go by itself."""
-        with (self.folder / "coordinator.lock").open("w") as file:
+        with (self.folder / LOCK).open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
@@ -110,10 +118,12 @@ class Job:
         Raises:
             InterruptedError: `stop()` holds.
         """
+        looks = 0
         while not self._chunk(number).exists():
             if (end := self.folder / "end.json").exists() and number >= json.loads(end.read_text()):
                 return None
-            if stop():
+            looks += 1
+            if looks % round(ALIVE_S / POLL_S) == 0 and stop():
                 raise InterruptedError
             time.sleep(POLL_S)
         return _encoded(self._chunk(number))
@@ -125,7 +135,7 @@ class Job:
     def save_shard(self, chunks: int, rank: int, tensors: Mapping[str, torch.Tensor]) -> None:
         folder = self._checkpoint(chunks)
         folder.mkdir(exist_ok=True)
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / f"coming-{rank}")
+        write_tensors({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / f"coming-{rank}")
         (folder / f"coming-{rank}").rename(folder / f"rank-{rank}.safetensors")
 
     def commit(self, chunks: int) -> None:
@@ -134,12 +144,12 @@ class Job:
         for path in self.folder.iterdir():
             kind, _, number = path.name.partition("-")
             if kind in {"chunk", "checkpoint"} and number and int(number) < chunks:
-                rmtree(path)
+                rmtree(path, ignore_errors=True)  # tidying only; and NFS keeps names of files that somebody still reads
 
     def abandoned(self) -> bool:
         """Whether the coordinator has died, or is done and has removed the folder."""
         try:
-            with (self.folder / "coordinator.lock").open() as file:
+            with (self.folder / LOCK).open() as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return False

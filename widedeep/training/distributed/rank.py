@@ -9,15 +9,18 @@ import warnings
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from socket import gethostname
 
 import torch
 import torch.distributed as dist
 
+from widedeep.errors import UsageError
 from widedeep.features.encoding import EncodedBatch
 from widedeep.model.determinism import deterministic
-from widedeep.training.distributed.job import Job
+from widedeep.training.distributed.job import Job, Plan
 from widedeep.training.distributed.sharded import sharded_parts
 from widedeep.training.parts import LearningPart, learn_batch
+from widedeep.training.profile import numeric_profile, source_digest
 
 REPORT_BATCHES = 16
 SILENCE = timedelta(minutes=10)
@@ -45,9 +48,9 @@ def learn(job: Job) -> None:
     rank, world, cpu = dist.get_rank(), dist.get_world_size(), torch.device("cpu")
     plan = job.plan()
     training = plan.training
-    number = job.checkpoint()
-    saved = job.shard(number, rank) if number else {}
-    parts = sharded_parts(job.start() | saved, plan.tables, training)
+    require_equal(plan)
+    saved = number = job.checkpoint()
+    parts = sharded_parts(job.start() | (job.shard(number, rank) if number else {}), plan.tables, training)
     if rank == 0:
         job.report({"begins": number})
     saved_at = time.monotonic()
@@ -71,8 +74,18 @@ def learn(job: Job) -> None:
         dist.broadcast(due, 0)
         if due:
             save(job, number, rank, parts)
-            saved_at = time.monotonic()
-    save(job, number, rank, parts)
+            saved, saved_at = number, time.monotonic()
+    if saved != number:
+        save(job, number, rank, parts)
+
+
+def require_equal(plan: Plan) -> None:
+    """Raise UsageError if this rank computes with something else than the coordinator: other bytes would get the same id."""
+    told, here = plan.profile.model_dump() | {"widedeep": plan.sources}, numeric_profile(plan.training).model_dump()
+    other = {name: (had, told[name]) for name, had in (here | {"widedeep": source_digest()}).items() if had != told[name]}
+    if other:
+        differences = ", ".join(f"{name} is {had}, wanted {wanted}" for name, (had, wanted) in other.items())
+        raise UsageError(f"rank {dist.get_rank()} on {gethostname()} can't join: {differences}. Machines have to be alike.")
 
 
 def share(chunk: EncodedBatch, start: int, stop: int, rank: int, world: int) -> EncodedBatch:

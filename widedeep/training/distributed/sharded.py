@@ -32,6 +32,7 @@ from widedeep.training.parts import PRECISIONS, STATES, WIDE, LearningPart
 
 FBGEMM_WIDTH = 4
 """Widths of tables are multiples of it."""
+BOUNDLESS = 1 << 60
 
 
 def sharded_parts(start: Tensors, tables: Sequence[str], training: Training) -> list[LearningPart]:
@@ -128,8 +129,9 @@ class ShardedDeep:
         self._local, sizes = places(table_of, len(tables))
         # Losses are summed over the batch and divided by all its rows, wherever they are.
         set_gradient_division(False)
-        self._tables = _sharded_tables(self._names, sizes, -(-self._width // FBGEMM_WIDTH) * FBGEMM_WIDTH, adagrad)
-        self._owned = _owned(self._tables)
+        # A model of numbers only has none. To TorchRec they have numbers: a feature's name may be one that a module can't have.
+        self._tables = _sharded_tables(sizes, -(-self._width // FBGEMM_WIDTH) * FBGEMM_WIDTH, adagrad) if tables else None
+        self._owned = {} if self._tables is None else {self._names[n]: own for n, own in _owned(self._tables).items()}
         for name, (weights, accumulator) in self._owned.items():
             rows = torch.nonzero(table_of == self._names.index(name)).squeeze(1)
             for own, whole, kept in ((weights, "embedding", TABLE), (accumulator, "embedding.accumulator", ACCUMULATOR)):
@@ -141,8 +143,7 @@ class ShardedDeep:
 
     def logits(self, batch: EncodedBatch) -> torch.Tensor:
         with torch.enable_grad():
-            pooled = self._tables(self._keyed(batch)).to_dict()  # in the order of their ranks, not of their names
-            self._embedded = torch.cat([pooled[name][:, : self._width] for name in self._names], 1)
+            self._embedded = self._pooled(batch)
         embedded, dense = self._embedded.shape[1], batch.dense.shape[1]
         x = torch.zeros(len(batch), padded(embedded + dense), dtype=self._precision)
         x[:, :embedded] = self._embedded.detach()
@@ -151,7 +152,8 @@ class ShardedDeep:
 
     def learn(self, residual: torch.Tensor, rows: int, /) -> None:
         flowing = self._layers.backward(residual / rows)
-        torch.autograd.backward(self._embedded, flowing[:, : self._embedded.shape[1]].float())
+        if self._tables is not None:
+            torch.autograd.backward(self._embedded, flowing[:, : self._embedded.shape[1]].float())
 
     def tensors(self) -> dict[str, torch.Tensor]:
         owned = self._layers.tensors()
@@ -159,13 +161,22 @@ class ShardedDeep:
             owned |= {f"{TABLE}/{name}": weights, f"{ACCUMULATOR}/{name}": accumulator}
         return owned
 
+    def _pooled(self, batch: EncodedBatch) -> torch.Tensor:
+        """(B, F·D): the embeddings of all features, in the order of their tables."""
+        if self._tables is None:
+            return torch.zeros(len(batch), 0)
+        pooled = self._tables(self._keyed(batch)).to_dict()  # ordered by their ranks
+        return torch.cat([pooled[str(n)][:, : self._width] for n in range(len(self._names))], 1)
+
     def _keyed(self, batch: EncodedBatch) -> KeyedJaggedTensor:
         """The batch's entries as each table counts its rows."""
         single = np.ones(len(batch), np.int64)
         flats = [*(batch.rows[:, f] for f in range(batch.rows.shape[1])), *(bag.flat for bag in batch.bags)]
         lengths = [*(single for _ in range(batch.rows.shape[1])), *(bag.lengths() for bag in batch.bags)]
         values = self._local[torch.from_numpy(np.concatenate(flats).astype(np.int64))]
-        return KeyedJaggedTensor(self._names, values.to(torch.int64), lengths=torch.from_numpy(np.concatenate(lengths)))
+        return KeyedJaggedTensor(
+            [str(n) for n in range(len(self._names))], values.to(torch.int64), lengths=torch.from_numpy(np.concatenate(lengths))
+        )
 
 
 def added_up(gradients: list[torch.Tensor]) -> Sequence[torch.Tensor]:
@@ -189,10 +200,13 @@ def places(table_of: torch.Tensor, tables: int) -> tuple[torch.Tensor, list[int]
     return local, sizes
 
 
-def _sharded_tables(names: list[str], sizes: list[int], width: int, adagrad: AdaGrad) -> DistributedModelParallel:
-    """Which rank gets which table is the planner's choice, by their sizes."""
+def _sharded_tables(sizes: list[int], width: int, adagrad: AdaGrad) -> DistributedModelParallel:
+    """Tables "0", "1", … Which rank gets which is the planner's choice, by their sizes."""
+    names = [str(number) for number in range(len(sizes))]
     configs = [
-        EmbeddingBagConfig(name=name, embedding_dim=width, num_embeddings=size, feature_names=[name], pooling=PoolingType.MEAN)
+        EmbeddingBagConfig(
+            name=f"t{name}", embedding_dim=width, num_embeddings=size, feature_names=[name], pooling=PoolingType.MEAN
+        )
         for name, size in zip(names, sizes, strict=True)
     ]
     tables = EmbeddingBagCollection(tables=configs, device=torch.device("meta"))
@@ -200,23 +214,23 @@ def _sharded_tables(names: list[str], sizes: list[int], width: int, adagrad: Ada
     with torch.enable_grad():
         apply_optimizer_in_backward(torchrec.optim.Adagrad, tables.parameters(), rates)
     world = dist.get_world_size()
+    # Equal inputs have to give equal plans, whatever memory a machine has; what doesn't fit will fail.
+    topology = Topology(world_size=world, compute_device="cpu", local_world_size=world, ddr_cap=BOUNDLESS)
     whole = ParameterConstraints(sharding_types=[ShardingType.TABLE_WISE.value])
-    planner = EmbeddingShardingPlanner(
-        topology=Topology(world_size=world, compute_device="cpu", local_world_size=world), constraints=dict.fromkeys(names, whole)
-    )
+    planner = EmbeddingShardingPlanner(topology=topology, constraints={config.name: whole for config in configs})
     sharders: list[ModuleSharder[nn.Module]] = [EmbeddingBagCollectionSharder()]
     plan = planner.collective_plan(tables, sharders, dist.group.WORLD)
     return DistributedModelParallel(tables, device=torch.device("cpu"), plan=plan, sharders=sharders, init_data_parallel=False)
 
 
-def _owned(tables: DistributedModelParallel) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-    """This rank's tables by name: weights and AdaGrad's accumulator, as they are learnt."""
-    owned = {}
+def _owned(tables: DistributedModelParallel) -> dict[int, tuple[torch.Tensor, torch.Tensor]]:
+    """This rank's tables by number: weights and AdaGrad's accumulator, as they are learnt."""
+    owned, weights = {}, tables.state_dict()
     for states in tables.fused_optimizer.state_dict()["state"].values():
         for key, state in states.items():
-            name = key.rpartition(".")[0]
-            weights = tables.state_dict()[f"embedding_bags.{name}.weight"]
-            owned[name] = (weights.local_shards()[0].tensor, state.local_shards()[0].tensor)
+            name = key.partition(".")[0]
+            own = weights[f"embedding_bags.{name}.weight"]
+            owned[int(name[1:])] = (own.local_shards()[0].tensor, state.local_shards()[0].tensor)
     return owned
 
 

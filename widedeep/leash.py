@@ -19,7 +19,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,11 @@ STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.S
 POLL_S = 5.0  # how long a worker whose parent died alone may live on; the kernel sends no signal for it
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+def leashed(command: Iterable[str], *options: str) -> list[str]:
+    """The command on a leash."""
+    return [sys.executable, "-I", str(Path(__file__)), *options, "--", *command]
 
 
 def main(arguments: Sequence[str]) -> int:
