@@ -40,6 +40,9 @@ IMAGE = $(BUILD) $(if $(findstring podman,$(ENGINE)),--format docker) --file doc
 	--build-arg TORCH_VERSION=$(TORCH_VERSION) --build-arg TORCH_INDEX=$(TORCH_INDEX) \
 	--label org.opencontainers.image.version=$(VERSION) --label org.opencontainers.image.base.name=$(BASE) \
 	--label org.opencontainers.image.revision=$$(git rev-parse HEAD 2>/dev/null || echo unknown)
+# Some images set it. uv compiles nothing, so each of the thousand processes that the tests and the stack start would compile anew
+# what it imports, and take twice as long to start: bytecode is kept where a module is first imported.
+unexport PYTHONDONTWRITEBYTECODE
 say = @printf '\033[1m%s\033[0m\n'
 
 .PHONY: help setup local-airflow stop status logs shell demo test test-live compose-test check format bench bench-validation bench-gate bench-serving bench-dry-run bench-backfill soak screenshots image standins schema lock clean distclean
