@@ -23,7 +23,7 @@ from widedeep.publishing.memory import MemoryStore
 from widedeep.publishing.pointer import champion, moves
 from widedeep.publishing.releases import download, releases
 from widedeep.serving.loading import champion_to_serve
-from widedeep.steps import bootstrap, records, run_span, start
+from widedeep.steps import bootstrap, run_span, start
 from widedeep.steps.chain import STEPS
 
 Objects = dict[str, bytes]
@@ -69,7 +69,7 @@ class RecordingStore(MemoryStore):
 
 
 @pytest.fixture
-def in_memory(chain, rehearsed_here):
+def in_memory(chain, here):
     """The chain over a store in memory."""
     chain.place = replace(chain.place, store=MemoryStore())
     return chain
@@ -115,11 +115,10 @@ def once(function, key):
 
 @pytest.fixture
 def pure_work_once(monkeypatch):
-    """What takes most of the time here and touches no store is done once a day: reading and checking it, listing packages."""
+    """What takes most of the time here and touches no store is done once a day: reading and checking it."""
     read = once(apart.read_apart, lambda files, *_: tuple(path.read_bytes() for _, path in files))
     monkeypatch.setattr(apart, "read_apart", read)
     monkeypatch.setattr(validation, "assess", once(validation.assess, lambda _, __, span, past, *_again: (span, len(past))))
-    monkeypatch.setattr(records, "distributions", lambda: ())
 
 
 def undisturbed(place, span):

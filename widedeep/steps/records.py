@@ -6,6 +6,7 @@ Who publishes names the evidence by digest, in a record that stands under its ow
 
 import platform
 from datetime import datetime
+from functools import cache
 from importlib.metadata import distributions
 from typing import Literal
 
@@ -58,8 +59,14 @@ def record(place: Workplace, deed: Deed, candidate: Candidate) -> None:
         contract=place.contract.name,
         contract_digest=sha256(document),
         python=platform.python_version(),
-        packages={each.name.lower(): each.version for each in distributions()},
+        packages=packages(),
         rests_on=rests_on,
     )
     name = deed if deed == "trained" else f"{deed}-{made.content_digest()[:16]}"
     releases.save_evidence(place.store, candidate.release_id, name, made, load_signer(place.settings))
+
+
+@cache
+def packages() -> dict[str, str]:
+    """What is installed, by name, in which version: read once, as a few hundred files say it."""
+    return {each.name.lower(): each.version for each in distributions()}
