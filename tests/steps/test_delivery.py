@@ -62,6 +62,7 @@ def as_json(rows):
     return "\n".join(json.dumps(row, default=datetime.isoformat) for row in rows.to_pylist()).encode()
 
 
+@pytest.mark.usefixtures("here")
 def test_twenty_ingests_of_a_span_leave_one_snapshot_of_the_same_bytes(chain):
     here = Landing(chain)
     here.put("a.parquet", parquet(here.rows.slice(0, 200)))

@@ -21,7 +21,6 @@ from widedeep.publishing.releases import load_manifest
 from widedeep.publishing.renewals import load_renewals
 from widedeep.serving.ranking import rank
 from widedeep.steps import (
-    bootstrap,
     erase,
     ingest,
     plan_erasure,
@@ -38,24 +37,11 @@ from widedeep.steps.requeueing import requeue
 WHY = "asked to be forgotten"
 
 
-LEARNT: dict[str, bytes] = {}
-"""The store after the bootstrap, which is made once."""
-
-
 @pytest.fixture
-def begun(chain, rehearsed_here):
+def begun(quick):
     """The chain over a store in memory, with three days learnt."""
-    store = MemoryStore()
-    chain.place = replace(chain.place, store=store)
-    store.objects = dict(LEARNT)
-    if not LEARNT:
-        for n in range(3):
-            chain.deliver(n)
-        bootstrap(chain.place, chain.day(0), chain.day(2))
-        # Without the listings of what was delivered: copies have times of their own.
-        LEARNT.update({key: data for key, data in store.objects.items() if not key.startswith(layout.INGESTED)})
-    chain.first = champion(store, LIVE).release_id
-    return chain
+    quick.first = quick.first.release
+    return quick
 
 
 def learnt_from(chain, n: int) -> set[str]:
