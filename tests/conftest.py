@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
+import botocore.session
 import pytest
+from botocore.loaders import create_loader
 from hypothesis import settings
 
 from tests.receivers import Hook, Mail, Receiver, receiving
@@ -66,6 +68,15 @@ class Weed:
         shutil.rmtree(self._folder)
         # weed puts this socket into /tmp whatever it is told, and leaves it there.
         Path(f"/tmp/seaweedfs-admin-grpc-{self._ports['admin.port.grpc']}.sock").unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def service_read_once() -> Iterator[None]:
+    """What botocore knows of S3 takes it 0.1 s to read, and each of the thousand stores here would read it anew."""
+    loader = create_loader()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", lambda _paths=None: loader)
+        yield
 
 
 @pytest.fixture(scope="session")
