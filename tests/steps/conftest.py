@@ -74,16 +74,23 @@ def chain(s3_store, seaweedfs, tmp_path) -> Chain:
 
 
 @pytest.fixture(scope="session")
-def history(seaweedfs, tmp_path_factory) -> tuple[S3Store, Progress]:
-    """A store whose first three days are learnt by a bootstrap: made once, copied for each test."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in seaweedfs.environment.items():
-            patch.setenv(name, value)
-        store = S3Store("s3://widedeep/history-of-the-steps", seaweedfs.endpoint)
-        chain = _chain(store, seaweedfs, tmp_path_factory.mktemp("history"))
-        for n in range(3):
-            chain.deliver(n)
-        return store, bootstrap(chain.place, chain.day(0), chain.day(2))
+def history(seaweedfs, tmp_path_factory, made_once) -> tuple[MemoryStore, Progress]:
+    """A store whose first three days are learnt by a bootstrap: made once, on the real server, and copied for each test."""
+
+    def make():
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in seaweedfs.environment.items():
+                patch.setenv(name, value)
+            store = S3Store("s3://widedeep/history-of-the-steps", seaweedfs.endpoint)
+            chain = _chain(store, seaweedfs, tmp_path_factory.mktemp("history"))
+            for n in range(3):
+                chain.deliver(n)
+            progress = bootstrap(chain.place, chain.day(0), chain.day(2))
+            return {key: store.get(key).data for key in store.keys("")}, progress
+
+    learnt = MemoryStore()
+    learnt.objects, progress = made_once("history", make)
+    return learnt, progress
 
 
 @pytest.fixture
@@ -111,7 +118,7 @@ def judged_history(chain, history) -> Chain:
     return chain
 
 
-def _copied(store: S3Store) -> list[str]:
+def _copied(store: MemoryStore) -> list[str]:
     """Keys of all but the listings of what was delivered: copies have times of their own."""
     return [key for key in store.keys("") if not key.startswith(layout.INGESTED)]
 
