@@ -115,10 +115,16 @@ def parse(airflow_environment: dict[str, str]) -> Parse:
 
 
 @pytest.fixture(scope="session")
-def stand_in(play: Play) -> tuple[dict[str, dict[str, Any]], str]:
+def stand_in(request: pytest.FixtureRequest, made_once: Callable[..., Any]) -> tuple[dict[str, dict[str, Any]], str]:
     """Everything that is played with stand-in steps, by name, in one process: starting Airflow costs more than the runs."""
-    played, printed = play(list(STAND_IN_RUNS.values()), str(FAKE_STEPS))
-    return dict(zip(STAND_IN_RUNS, played, strict=True)), printed
+
+    def make() -> tuple[dict[str, dict[str, Any]], str]:
+        play: Play = request.getfixturevalue("play")  # a database is started only where it is played
+        played, printed = play(list(STAND_IN_RUNS.values()), str(FAKE_STEPS))
+        return dict(zip(STAND_IN_RUNS, played, strict=True)), printed
+
+    made: tuple[dict[str, dict[str, Any]], str] = made_once("stand-in", make)
+    return made
 
 
 def python(environment: dict[str, str], *arguments: str) -> str:
