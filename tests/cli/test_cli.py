@@ -30,30 +30,18 @@ def shop_span(span):
 
 
 @pytest.fixture(scope="module")
-def environment(seaweedfs):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("WIDEDEEP_", "AWS_"))}
-    settings = {
-        "WIDEDEEP_STORE": "s3://widedeep/cli",
-        "WIDEDEEP_S3_ENDPOINT": seaweedfs.endpoint,
-        "WIDEDEEP_CONTRACT": str(CONTRACT),
-    }
-    return {**kept, **seaweedfs.environment, **settings, "COLUMNS": "200"}
+def environment(shell_settings):
+    return shell_settings("cli")
 
 
 @pytest.fixture(scope="module")
-def story(environment):
+def story(environment, begin):
     """What a bootstrap over three spans told on standard error, which is no terminal."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        store = S3Store(environment["WIDEDEEP_STORE"], environment["WIDEDEEP_S3_ENDPOINT"])
-        for n in range(4):
-            file = BytesIO()
-            pq.write_table(shop_span(FIRST + timedelta(days=n)), file)
-            store.create(f"landing/{FIRST + timedelta(days=n)}/rows.parquet", file.getvalue())
-    bootstrap = widedeep(environment, "bootstrap", "--from", "2026-03-02", "--to", "2026-03-04")
-    assert "promoted" in bootstrap.stdout, bootstrap.stderr
-    return bootstrap.stderr
+    store, told = begin(environment)
+    file = BytesIO()
+    pq.write_table(shop_span(FIRST + timedelta(days=3)), file)
+    store.create(f"landing/{FIRST + timedelta(days=3)}/rows.parquet", file.getvalue())
+    return told
 
 
 @pytest.fixture(scope="module")

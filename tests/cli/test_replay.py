@@ -1,6 +1,5 @@
 """A corrected day from a shell, as it is typed: who learnt it, the days rebuilt beside live, the lane compared and promoted."""
 
-import os
 import re
 import subprocess
 import sys
@@ -14,7 +13,6 @@ import pytest
 
 from tests.contracts.shop import shop_span
 from widedeep.publishing.pointer import champion
-from widedeep.publishing.s3 import S3Store
 
 WIDEDEEP = str(Path(sys.executable).with_name("widedeep"))
 CONTRACT = Path(__file__).parents[1] / "contracts" / "shop.yaml"
@@ -22,18 +20,11 @@ DAYS = [date(2026, 3, 2) + timedelta(days=n) for n in range(5)]
 
 
 @pytest.fixture(scope="module")
-def shell(seaweedfs, tmp_path_factory):
+def shell(shell_settings, begin, tmp_path_factory):
     """Three days bootstrapped and two promoted, by a gate with a margin for 600 rows a day; the fourth day is corrected."""
     contract = tmp_path_factory.mktemp("contract") / "shop.yaml"
     contract.write_text(CONTRACT.read_text().replace("margin: 0.01", "margin: 0.5"))
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("WIDEDEEP_", "AWS_"))}
-    settings = {
-        "WIDEDEEP_STORE": "s3://widedeep/cli-replay",
-        "WIDEDEEP_S3_ENDPOINT": seaweedfs.endpoint,
-        "WIDEDEEP_CONTRACT": str(contract),
-        "COLUMNS": "200",
-    }
-    environment = {**kept, **seaweedfs.environment, **settings}
+    environment = shell_settings("cli-replay", contract)
 
     def typed(*arguments):
         done = subprocess.run(
@@ -47,18 +38,13 @@ def shell(seaweedfs, tmp_path_factory):
         assert "Traceback" not in done.stderr, done.stderr
         return done
 
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in seaweedfs.environment.items():
-            patch.setenv(name, value)
-        typed.store = S3Store(settings["WIDEDEEP_STORE"], seaweedfs.endpoint)
-        for day in DAYS:
-            deliver(typed.store, day, shop_span(day))
-        assert typed("bootstrap", "--from", DAYS[0], "--to", DAYS[2]).returncode == 0
-        for day in DAYS[3:]:
-            assert "promoted" in typed("run", "--span", day).stdout
-        rows = shop_span(DAYS[3])
-        deliver(typed.store, DAYS[3], rows.set_column(4, "price", pc.add(rows["price"], 1.0)))
-        yield typed
+    typed.store, _ = begin(environment)
+    for day in DAYS[3:]:
+        deliver(typed.store, day, shop_span(day))
+        assert "promoted" in typed("run", "--span", day).stdout
+    rows = shop_span(DAYS[3])
+    deliver(typed.store, DAYS[3], rows.set_column(4, "price", pc.add(rows["price"], 1.0)))
+    return typed
 
 
 def deliver(store, span, rows):

@@ -26,8 +26,8 @@ RUNS = {
 
 
 @pytest.fixture(scope="module")
-def alerts(play: Any, stand_in: Any) -> tuple[list[str], str]:  # noqa: ARG001  # those runs look for questions; these ask some
-    """The alerts of all these runs, in their order, and all that was printed."""
+def alerts(play: Any, stand_in: Any) -> tuple[list[str], str]:
+    """The alerts of all these runs, in their order, and all that was printed. The stand-in runs come first: they ask, too."""
     runs = [{"logical_date": None, "conf": conf} for conf in RUNS.values()]
     with receiving(Hook) as webhook:
         host = f"http://127.0.0.1:{webhook.port}/services"
