@@ -70,8 +70,9 @@ shell: | $(READY) ## Open a shell with its settings: widedeep, airflow and aws t
 demo: $(READY) $(SAMPLE) ## Three spans through the same steps, without Airflow
 	@$(BIN)/widedeep demo
 
+# Files in their order: by number of tests, the longest, which have one or two, would come last, and one process wait for the other.
 test: $(READY) $(SAMPLE) ## Run the tests (real object store and database, no network)
-	$(BIN)/pytest tests --ignore=tests/live --numprocesses $(or $(JOBS),$(shell nproc)) --dist loadfile
+	$(BIN)/pytest tests --ignore=tests/live --numprocesses $(or $(JOBS),$(shell nproc)) --dist loadfile --no-loadscope-reorder
 
 test-live: $(READY) $(SAMPLE) ## Start the whole stack on free ports, let it run three spans, approve a held one in Chromium, stop it
 	$(BIN)/pytest tests/live
