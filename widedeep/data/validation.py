@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -243,4 +244,10 @@ def _page(name: str, part: Sequence[Judged], span: date) -> bytes:
     }
     run = ExpectationSuiteValidationResult(met == len(results), results, name, statistics=statistics)
     run.meta = {"run_id": {"run_name": f"span {span}", "run_time": span.isoformat()}}
-    return harmless(DefaultJinjaPageView().render(ValidationResultsPageRenderer(run_info_at_end=True).render(run)))
+    return harmless(_view().render(ValidationResultsPageRenderer(run_info_at_end=True).render(run)))
+
+
+@cache
+def _view() -> DefaultJinjaPageView:
+    """Made once: each compiles its sixteen templates anew."""
+    return DefaultJinjaPageView()
