@@ -95,7 +95,9 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
         with (folder / f"{name}.lock").open("w") as lock:
             flock(lock, LOCK_EX)
             if not file.exists():
-                file.write_bytes(pickle.dumps(make()))
+                whole = folder / f"{name}.part"
+                whole.write_bytes(pickle.dumps(make()))
+                whole.replace(file)
         return pickle.loads(file.read_bytes())  # noqa: S301  # our own
 
     return made
