@@ -24,6 +24,8 @@ RUNS = {
     "no span": {},
 }
 
+pytestmark = pytest.mark.timeout(900)  # the first may set up the database, and play all runs
+
 
 @pytest.fixture(scope="module")
 def alerts(play: Any, stand_in: Any) -> tuple[list[str], str]:
