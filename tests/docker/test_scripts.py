@@ -245,6 +245,7 @@ print(*sorted({d for top in tops for d in known.get(top, ())}))
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     lock = (DOCKER / "serving.lock").read_text()
 
-    optional = {"a2wsgi", "dill", "email-validator", "pydantic-extra-types", "python-multipart", "sniffio", "tqdm", "watchfiles"}
+    optional = {"a2wsgi", "cloudpickle", "dill", "email-validator", "pydantic-extra-types", "python-multipart", "sniffio"}
+    optional |= {"tqdm", "watchfiles"}
     names = {name.lower().replace("_", "-") for name in found} - {"torch", "widedeep"}
     assert {name for name in names if f"\n{name}==" not in lock} <= optional | {"certifi", "cloudpickle", "dnspython"}
