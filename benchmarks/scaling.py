@@ -1,6 +1,6 @@
 """One process beside 2 and 4 that share the tables (`training.engine: torchrec`): what they learn, how fast, and what it costs.
 
-    python -m benchmarks.scaling            # 800k rows, three worlds; half an hour
+    python -m benchmarks.scaling            # 500k rows, three worlds; a quarter of an hour
     python -m benchmarks.scaling --quick    # small, for development; writes no file
 
 Rows of the Criteo shape (`benchmarks.engine.criteo`), each seed a world of its own. A model learns the first part of a world, its
@@ -98,7 +98,7 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small, for development; writes no file")
     quick = parser.parse_args(arguments).quick
-    rows, worlds = (150_000, 1) if quick else (400_000, 3)
+    rows, worlds = (150_000, 1) if quick else (250_000, 3)
     runs = [_child(world, engine, rows) for world in range(worlds) for engine in ENGINES]
     by = {engine: [r for r in runs if r["engine"] == engine] for engine in ENGINES}
     told = {

@@ -63,13 +63,13 @@ def test_training_asks_for_a_gpu_on_nodes_that_are_kept_for_it() -> None:
     assert TRAINING["spec"]["nodeSelector"]
 
 
-def test_machines_that_join_are_told_of_one_more_than_they_are_and_of_the_folder_that_they_share() -> None:
+def test_machines_that_join_look_into_the_claim_that_they_mount() -> None:
     (container,) = PODS["machines"]["containers"]
-    told = {variable["name"]: variable["value"] for variable in container["env"]}
+    (folder,) = (variable["value"] for variable in container["env"] if variable["name"] == "WIDEDEEP_TRAINING_FOLDER")
+    (volume,) = (mount["name"] for mount in container["volumeMounts"] if mount["mountPath"] == folder)
 
-    assert int(told["WIDEDEEP_TRAINING_MACHINES"]) == MACHINES["Deployment"]["spec"]["replicas"] + 1
-    assert told["WIDEDEEP_TRAINING_FOLDER"] in {mount["mountPath"] for mount in container["volumeMounts"]}
-    assert {name.removeprefix("WIDEDEEP_").lower() for name in told} <= Settings.model_fields.keys()
+    claims = {each["name"]: each.get("persistentVolumeClaim", {}).get("claimName") for each in PODS["machines"]["volumes"]}
+    assert claims[volume] == MACHINES["PersistentVolumeClaim"]["metadata"]["name"]
 
 
 def test_the_template_lies_where_tasks_that_train_name_it() -> None:
