@@ -6,6 +6,7 @@ Only one without a parent may learn them again: there is nothing yet that furthe
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, product
@@ -195,14 +196,16 @@ class _Meter:
         self.rows = self.steps = self._learnt = 0
         self.counts = [Counts()] * len(parts)
         self._losses, self._weights = [list[float]() for _ in parts], [list[float]() for _ in parts]
-        self._part: int | None = None
+        self._coming = deque[tuple[int | None, int]]()
         self._total, self._on_progress = passes * sum(parts), on_progress
         on_progress(0, self._total)
 
     def followed(self, encoded: Iterator[_Encoded]) -> Iterator[Chunk]:
-        """The chunks; what is heard while one is learnt is counted for its part."""
+        """The chunks; what is heard is counted for their parts, in their order, however far ahead of it they are asked for."""
         for item in encoded:
-            self._part, rows = item.part if item.counts else None, item.chunk.encoded
+            rows = item.chunk.encoded
+            if len(rows):
+                self._coming.append((item.part if item.counts else None, len(rows)))
             if item.counts:
                 self.counts[item.part] += item.counts
                 self._weights[item.part].append(len(rows) if rows.weights is None else float(rows.weights.sum(dtype=np.float64)))
@@ -211,9 +214,12 @@ class _Meter:
     def hear(self, rows: int, loss: float) -> None:
         self._learnt += rows
         self.steps += 1
-        if self._part is not None:
+        part, left = self._coming.popleft()
+        if left > rows:
+            self._coming.appendleft((part, left - rows))
+        if part is not None:
             self.rows += rows
-            self._losses[self._part].append(loss)
+            self._losses[part].append(loss)
         self._on_progress(self._learnt, self._total)
 
     def loss(self, part: int | None = None) -> float | None:

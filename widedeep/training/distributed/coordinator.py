@@ -62,13 +62,18 @@ def learn_in_processes(
             if machines.count > 1:
                 log.info("waiting in %s for %d machines where `widedeep join` runs", machines.folder, machines.count - 1)
             with _ranks(job) as ranks:
-                count = 0
-                for count, chunk in enumerate(chunks, start=1):
-                    job.put_chunk(count - 1, chunk.encoded.take(chunk.order()))
-                    ranks.follow(count - 1, len(chunk.encoded), training.batch_size, on_batch)
-                job.end(count)
+                rows: list[int] = []
+                for chunk in chunks:
+                    job.put_chunk(len(rows), chunk.encoded.take(chunk.order()))
+                    rows.append(len(chunk.encoded))
+                    # One chunk lies ready while the one before it is learnt.
+                    if len(rows) > 1:
+                        ranks.follow(len(rows) - 2, rows[-2], training.batch_size, on_batch)
+                job.end(len(rows))
+                if rows:
+                    ranks.follow(len(rows) - 1, rows[-1], training.batch_size, on_batch)
                 ranks.wait()
-        shards = [job.shard(count, rank) for rank in range(training.processes)]
+        shards = [job.shard(len(rows), rank) for rank in range(training.processes)]
     return gathered(bundle, tables, shards)
 
 
