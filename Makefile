@@ -161,7 +161,7 @@ $(READY): pyproject.toml requirements.lock requirements.override.txt
 	$(say) "packages: exact versions from requirements.lock, checked by hash"
 	@$(UV) install --quiet $(INTO) --no-deps --require-hashes -r requirements.lock
 	$(say) "packages: torch $(TORCH_VERSION)"
-	@$(BIN)/pip install --quiet --disable-pip-version-check torch==$(TORCH_VERSION)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-warn-conflicts torch==$(TORCH_VERSION)
 	@$(UV) install --quiet $(INTO) --no-deps -e .
 	@touch $@
 
