@@ -77,6 +77,11 @@ def test_three_mistakes_of_different_kinds_are_all_listed_with_their_places(tmp_
     ("changes", "said"),
     [
         ({"gate": {}}, "gate.margin: is missing; add it"),
+        (
+            {"training": {"processes": 3}},
+            "training.processes: got 3, but engine local learns in one: set training.engine to torchrec",
+        ),
+        ({"training": {"engine": "torchrec", "device": "cuda"}}, "training.device: got cuda, but engine torchrec learns on CPUs"),
         ({"columns__price__typ": "number"}, "columns.price.typ: unknown key; did you mean 'type'?"),
         ({"crosses__0__count": 2}, "crosses.0.count: unknown key; did you mean 'min_count'?"),
         ({"split__holdout_share": 0.5}, "split.holdout_share: got 0.5;"),
