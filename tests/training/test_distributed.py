@@ -131,6 +131,12 @@ def learnt(begun, hear=lambda *_: None, machines=ALONE, **plan):
     return learn_in_processes(copied, chunks, training, hear, machines, **({"checkpoint_s": 0} | plan))
 
 
+def test_where_there_is_nothing_to_learn_nothing_changes(begun):
+    bundle, _, training = begun
+    unchanged = learnt((bundle, [], training))
+    assert all(torch.equal(unchanged[name], tensor) for name, tensor in tensors(bundle).items())
+
+
 STRAIGHT = []
 
 

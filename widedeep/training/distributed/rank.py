@@ -49,7 +49,8 @@ def learn(job: Job) -> None:
     plan = job.plan()
     training = plan.training
     require_equal(plan)
-    saved = number = job.checkpoint()
+    number = job.checkpoint()
+    saved = number or None
     parts = sharded_parts(job.start() | (job.shard(number, rank) if number else {}), plan.tables, training)
     if rank == 0:
         job.report({"begins": number})
