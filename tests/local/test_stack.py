@@ -163,6 +163,20 @@ def test_data_and_secrets_survive_a_stop(rig: Rig) -> None:
     assert execute(after, "select one from kept") == [(1,)]
 
 
+def test_a_new_stack_where_a_clone_was_deleted_keeps_that_ones_database_aside(rig: Rig) -> None:
+    """Of root's clone the database stays, elsewhere: nobody has its password any more."""
+    before = rig.up()
+    execute(before, "create table kept as select 1 as one")
+    rig.down()
+    rig.place.stack_file.unlink()
+
+    after = rig.up()
+
+    assert after.database_password != before.database_password
+    assert execute(after, "select count(*) from pg_tables where tablename = 'kept'") == [(0,)]
+    assert (database.find_home(rig.place.state).folder / "data.left" / "PG_VERSION").exists()
+
+
 def test_stopping_twice_is_fine(rig: Rig) -> None:
     rig.up()
 

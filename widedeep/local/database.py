@@ -88,6 +88,14 @@ def prepare(home: Home, password: str) -> None:
     half_made.rename(home.data)
 
 
+def put_aside(home: Home) -> None:
+    """Keep what another stack has left here, in the place of what was kept before, so that a new one finds an empty folder."""
+    if home.data.exists():
+        aside = home.folder / "data.left"
+        shutil.rmtree(aside, ignore_errors=True)
+        home.data.rename(aside)
+
+
 def _is_made(home: Home) -> bool:
     try:
         return (home.data / "PG_VERSION").exists()

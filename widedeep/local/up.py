@@ -62,6 +62,8 @@ def _settle(place: Place, port: int | None, daily_spans: int | None, today: date
         ports.check_base(port)
     stack = load_stack(place)
     if stack is None:
+        # Of a clone that was deleted at this path without `make clean`, root's database is left, and nobody has its password.
+        database.put_aside(database.find_home(place.state))
         stack = create_stack(today, port or ports.DEFAULT_PORT, daily_spans or DAILY_SPANS)
     if daily_spans not in {None, stack.daily_spans}:
         raise StackError(
