@@ -168,13 +168,19 @@ def test_a_new_stack_where_a_clone_was_deleted_keeps_that_ones_database_aside(ri
     before = rig.up()
     execute(before, "create table kept as select 1 as one")
     rig.down()
+    mark = database.find_home(rig.place.state).folder / "airflow-schema"
+    mark.write_text("of that database")
     rig.place.stack_file.unlink()
 
     after = rig.up()
 
     assert after.database_password != before.database_password
+    assert not mark.exists()
     assert execute(after, "select count(*) from pg_tables where tablename = 'kept'") == [(0,)]
-    assert (database.find_home(rig.place.state).folder / "data.left" / "PG_VERSION").exists()
+    home = database.find_home(rig.place.state)
+    assert (home.aside / "data" / "PG_VERSION").exists()
+    remove(rig.place)
+    assert not home.aside.exists()
 
 
 def test_stopping_twice_is_fine(rig: Rig) -> None:

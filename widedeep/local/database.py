@@ -43,6 +43,11 @@ class Home:
     def data(self) -> Path:
         return self.folder / "data"
 
+    @property
+    def aside(self) -> Path:
+        """What another stack had left in the folder."""
+        return self.folder.with_name(f"{self.folder.name}.left")
+
 
 def find_home(state: Path) -> Home:
     """Where the server of the stack with this state folder lives. Nothing is created."""
@@ -90,10 +95,9 @@ def prepare(home: Home, password: str) -> None:
 
 def put_aside(home: Home) -> None:
     """Keep what another stack has left here, in the place of what was kept before, so that a new one finds an empty folder."""
-    if home.data.exists():
-        aside = home.folder / "data.left"
-        shutil.rmtree(aside, ignore_errors=True)
-        home.data.rename(aside)
+    if home.folder.exists():
+        shutil.rmtree(home.aside, ignore_errors=True)
+        home.folder.rename(home.aside)
 
 
 def _is_made(home: Home) -> bool:
@@ -150,6 +154,7 @@ def is_ready(stack: Stack) -> bool:
 
 def remove(home: Home) -> None:
     """Delete the server's files, and the shared binaries with the last of their servers. Only for a stopped server."""
-    shutil.rmtree(home.folder, ignore_errors=True)
+    for folder in (home.folder, home.aside):
+        shutil.rmtree(folder, ignore_errors=True)
     if home.user is not None and not any((folder / "data").exists() for folder in FOR_ROOT.glob("*")):
         shutil.rmtree(FOR_ROOT, ignore_errors=True)
