@@ -27,18 +27,17 @@ def numeric_profile(training: Training) -> NumericProfile:
     Raises:
         UsageError: the contract wants a device, a precision or an engine that is not there.
     """
-    apart = training.engine == "torchrec"
-    device = torch.device("cpu") if apart else training_device(training.device)
+    if training.engine == "torchrec":
+        device, engine = torch.device("cpu"), torchrec_engine(training.processes)
+    else:
+        device = training_device(training.device)
+        engine = "compiled" if device.type == "cpu" else torch.cuda.get_device_name(device)
     require_precision(device, training.precision)
     return NumericProfile(
         precision=training.precision,
         instruction_set=_instruction_set(),
         threads=training.threads,
-        engine=torchrec_engine(training.processes)
-        if apart
-        else "compiled"
-        if device.type == "cpu"
-        else torch.cuda.get_device_name(device),
+        engine=engine,
         torch=torch.__version__,
         numba=numba.__version__,
         numpy=np.__version__,
