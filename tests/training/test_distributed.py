@@ -95,7 +95,7 @@ NAMES = {"who": "type", "what": "user.id", "tags": "items"}
     ("columns", "model", "training", "within"),
     [
         pytest.param(KEYED | WEIGHT, {"embedding": 5}, {"negative_rate": 0.7}, 1e-4, id="odd names and width, weights, a sample"),
-        pytest.param({}, {}, {}, 1e-4, id="numbers only", marks=pytest.mark.soak),
+        pytest.param({"type": Column(type="string")}, {}, {}, 1e-4, id="numbers only", marks=pytest.mark.soak),
         pytest.param(KEYED, {"parts": ("wide",)}, {}, 1e-4, id="wide only", marks=pytest.mark.soak),
         pytest.param(
             KEYED, {"parts": ("deep",), "hidden": ()}, {"bootstrap_passes": 2}, 1e-4, id="no layers", marks=pytest.mark.soak
@@ -105,7 +105,7 @@ NAMES = {"who": "type", "what": "user.id", "tags": "items"}
 )
 def test_every_kind_of_model_is_learnt_as_by_one_process(columns, model, training, within, make_contract, make_rows, learn):
     shape = {"embedding": 4, "hidden": (8, 6), "quantiles": 4} | model
-    fixed = {"columns": columns | OTHERS, "user": "type" if columns else "age", "crosses": (), "model": Model(**shape)}
+    fixed = {"columns": columns | OTHERS, "user": "type", "crosses": (), "model": Model(**shape)}
     rows = make_rows(0, 97).rename_columns([NAMES.get(name, name) for name in make_rows(0).column_names])
     rows = rows.append_column("weight", pa.array([float(n % 4) for n in range(97)]))
     local, shared = (
